@@ -69,6 +69,20 @@ export class NetworkNotRunning extends Schema.TaggedError<NetworkNotRunning>("sy
   }
 }
 
+/**
+ * The text is not `host:port`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class AddressInvalid extends Schema.TaggedError<AddressInvalid>("synapse-p2p/AddressInvalid")("AddressInvalid", {
+  detail: Schema.String
+}) {
+  override get message(): string {
+    return this.detail
+  }
+}
+
 // --- Dialing ---
 
 /**
@@ -549,6 +563,21 @@ export class PayloadInvalid extends Schema.TaggedError<PayloadInvalid>("synapse-
 }
 
 /**
+ * A batch of messages was taken in part: the first `taken` of them, none after.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class BatchFailed extends Schema.TaggedError<BatchFailed>("synapse-p2p/BatchFailed")("BatchFailed", {
+  taken: Schema.Number,
+  error: Schema.Union(PeerNotConnected, SendTimeout, MessageTooLarge, PayloadInvalid, NetworkNotRunning)
+}) {
+  override get message(): string {
+    return `${this.taken} messages were taken, then: ${this.error.message}`
+  }
+}
+
+/**
  * No answer came in time. The peer may have acted on the request all the same.
  *
  * @since 0.1.0
@@ -724,6 +753,7 @@ export type ConnectionError =
  * @category errors
  */
 export type ConnectError =
+  | AddressInvalid
   | DialError
   | DialTimeout
   | DialQueueFull
@@ -761,7 +791,14 @@ export type RequestError =
  * @since 0.1.0
  * @category errors
  */
-export type NetworkError = ConfigInvalid | ListenFailed | ConnectError | RequestError | HandlerExists | IdConflict
+export type NetworkError =
+  | ConfigInvalid
+  | ListenFailed
+  | ConnectError
+  | RequestError
+  | BatchFailed
+  | HandlerExists
+  | IdConflict
 
 // --- Codes of the wire ---
 

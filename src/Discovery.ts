@@ -1,0 +1,315 @@
+/**
+ * Finds peers: dials the bootstrap addresses for ever, asks those it meets whom they know, dials what they tell up to the
+ * target, and dials again who was lost. docs/PROTOCOL.md, section 5. Whom to dial is a pure choice over the peer book; one
+ * fiber carries it out, another asks.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import * as FiberSet from "effect/FiberSet"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { Connection } from "./Connection.js"
+import { ConnectionPool } from "./ConnectionPool.js"
+import { sample } from "./internal/sample.js"
+import { LocalNode } from "./LocalNode.js"
+import type { Envelope, JsonObject } from "./Message.js"
+import { NetworkConfig } from "./NetworkConfig.js"
+import { NetworkStats } from "./NetworkStats.js"
+import type { NodeId } from "./NodeId.js"
+import * as Payloads from "./Payloads.js"
+import type { PeerAddress } from "./PeerAddress.js"
+import * as PeerBook from "./PeerBook.js"
+import { Transport } from "./Transport.js"
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export class Discovery extends Context.Tag("synapse-p2p/Discovery")<
+  Discovery,
+  {
+    /** Looks for peers for ever. Interruption gives up the dials under way. */
+    readonly run: Effect.Effect<never>
+    /** A handshake is done: the peer is asked whom it knows. */
+    readonly met: (connection: Connection) => void
+    /** Something has changed: whom to dial is thought over now. */
+    readonly poke: () => void
+  }
+>() {}
+
+/**
+ * An address to dial: `hint`, the node that others say is there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Candidate {
+  readonly address: PeerAddress
+  readonly hint: NodeId | undefined
+}
+
+/**
+ * What the choice rests on. Times are monotonic milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface View {
+  readonly now: number
+  readonly live: ReadonlySet<NodeId>
+  /** Addresses being dialed. */
+  readonly dialing: ReadonlySet<string>
+  readonly target: number
+  readonly maxDials: number
+  readonly random: () => number
+}
+
+/**
+ * Whom to dial now, and when to think again (`Infinity`: when something changes). First bootstrap addresses and lost
+ * peers that are due, then hints in random order, while there are fewer than `target` connections and dials; what the
+ * application asked for is dialed again whatever the target.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const plan = (
+  book: PeerBook.State,
+  view: View
+): { readonly dial: ReadonlyArray<Candidate>; readonly nextAt: number } => {
+  const { dialing, live, maxDials, now, random, target } = view
+  const chosen: Array<Candidate> = []
+  const taken = new Set<NodeId>()
+  let nextAt = Infinity
+  const wanted = (): number => Math.min(target - live.size, maxDials) - dialing.size - chosen.length
+  const choose = (address: PeerAddress, id: NodeId | undefined, hint: NodeId | undefined): void => {
+    chosen.push({ address, hint })
+    if (id !== undefined) taken.add(id)
+  }
+
+  for (const record of sample([...HashMap.values(book.addresses)], Infinity, random)) {
+    const { address, id, nextAt: dueAt } = record
+    if (dialing.has(address.toString()) || (id !== undefined && (live.has(id) || taken.has(id)))) continue
+    if (!record.isBootstrap && record.giveUpAt <= now) continue
+    if (dueAt > now) {
+      nextAt = Math.min(nextAt, dueAt)
+      continue
+    }
+    const peer = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+    const isRequested = peer?.isRequested === true && chosen.length + dialing.size < maxDials
+    if (wanted() > 0 || isRequested) choose(address, id, undefined)
+  }
+  for (const hint of sample([...HashMap.values(book.hints)], Infinity, random)) {
+    if (wanted() <= 0) break
+    if (live.has(hint.id) || taken.has(hint.id)) continue
+    const address = hint.addresses.find(
+      (other) => !dialing.has(other.toString()) && !HashMap.has(book.addresses, other.toString())
+    )
+    if (address !== undefined) choose(address, hint.id, hint.id)
+  }
+  for (const peer of HashMap.values(book.peers)) {
+    if (wanted() <= 0) break
+    if (peer.status !== "disconnected" || live.has(peer.id) || taken.has(peer.id)) continue
+    if (peer.avoidUntil > now) {
+      nextAt = Math.min(nextAt, peer.avoidUntil)
+      continue
+    }
+    const address = peer.addresses.find(
+      (other) => !dialing.has(other.toString()) && !HashMap.has(book.addresses, other.toString())
+    )
+    if (address !== undefined) choose(address, peer.id, undefined)
+  }
+  return { dial: chosen, nextAt }
+}
+
+/** Peers asked in a round. */
+const fanOut = 3
+
+/** Entries asked for. */
+const listLimit = 32
+
+/** A peer's questions that wait for an answer: more than these are forgotten. */
+const maxQuestions = 4
+
+/**
+ * Scope: interrupts the dials.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.gen(function* () {
+  const config = yield* NetworkConfig
+  const node = yield* LocalNode
+  const book = yield* PeerBook.PeerBook
+  const pool = yield* ConnectionPool
+  const stats = yield* NetworkStats
+  const transport = yield* Transport
+  const { deadlines, random } = node
+  const limits: PeerBook.Limits = {
+    peers: Infinity,
+    hints: config.maxHints,
+    hintsPerTeller: config.maxHintsPerTeller
+  }
+  /** Requests for lists that are not answered yet, by connection. */
+  const questions = new WeakMap<Connection, Set<string>>()
+  let wake: (() => void) | undefined
+  let isPoked = false
+
+  const poke = (): void => {
+    isPoked = true
+    wake?.()
+  }
+
+  // --- Lists ---
+
+  const ask = (connection: Connection): void => {
+    const request = node.compose("PEER_LIST", { kind: "request", limit: listLimit })
+    const open = questions.get(connection) ?? new Set()
+    questions.set(connection, open)
+    for (const oldest of open) {
+      if (open.size < maxQuestions) break
+      open.delete(oldest)
+    }
+    open.add(request.id)
+    connection.sendControl(node.encode(request))
+  }
+
+  const answer = (connection: Connection, request: Envelope, limit: number): void => {
+    const told = request.sender
+    const known = PeerBook.known(book.get(), told, connection.remote)
+    const chosen = sample(known, Math.min(limit, Payloads.maxPeerEntries), random)
+    const room = (connection.identity?.maxMessageBytes ?? 0) - 1024
+    const now = new Date(deadlines.wallNow()).toISOString()
+    const peers = Payloads.fit(
+      chosen.map((entry) => ({ lastSeen: now, ...entry })),
+      room
+    )
+    connection.sendControl(node.control("PEER_LIST", { kind: "response", peers } as unknown as JsonObject, request.id))
+  }
+
+  pool.on("PEER_LIST", (connection, envelope) => {
+    const decoded = Payloads.decodePeerList(envelope.payload)
+    if (Either.isLeft(decoded)) return decoded.left
+    const list = decoded.right
+    switch (list.kind) {
+      case "request":
+        answer(connection, envelope, list.limit)
+        return undefined
+      case "response":
+        if (envelope.replyTo === undefined || questions.get(connection)?.delete(envelope.replyTo) !== true) {
+          stats.count("repliesDropped")
+          return undefined
+        }
+        take(envelope.sender, list.peers)
+        return undefined
+      case "announce":
+        take(envelope.sender, list.peers)
+        return undefined
+      case "unknown":
+        return undefined
+    }
+  })
+
+  const take = (teller: NodeId, peers: ReadonlyArray<Payloads.PeerEntry>): void => {
+    book.update((state) => PeerBook.hinted(state, node.id, teller, peers, deadlines.now(), limits))
+    poke()
+  }
+
+  const round = Effect.sync(() => {
+    for (const connection of sample([...pool.unsafeLive().values()], fanOut, random)) ask(connection)
+    // What was given up for its age is found again by what others tell, and by bootstrap.
+    poke()
+  })
+
+  const asking = Effect.schedule(
+    round,
+    Schedule.spaced(config.discoveryInterval).pipe(Schedule.jitteredWith({ min: 0.8, max: 1.2 }))
+  )
+
+  // --- Dialing ---
+
+  /** A name stands for all its addresses, asked for anew while none of them is connected. */
+  const bootstrap = Effect.forEach(
+    config.bootstrap,
+    (address) =>
+      transport.resolve(address).pipe(
+        Effect.catchAll(() => Effect.succeed([address])),
+        Effect.map((addresses) => {
+          for (const resolved of addresses) book.update((state) => PeerBook.addBootstrap(state, resolved))
+        })
+      ),
+    { discard: true }
+  )
+
+  const resolving = Effect.schedule(
+    Effect.suspend(() => (pool.unsafeLive().size < config.targetPeers ? bootstrap : Effect.void)),
+    Schedule.spaced(config.healingInterval)
+  )
+
+  const thinkAgain = (nextAt: number): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      if (isPoked) return resume(Effect.void)
+      const cancel = deadlines.after(nextAt - deadlines.now(), () => wake?.())
+      wake = () => {
+        wake = undefined
+        cancel()
+        resume(Effect.void)
+      }
+      return Effect.sync(() => {
+        wake = undefined
+        cancel()
+      })
+    })
+
+  const dialing = Effect.gen(function* () {
+    const fibers = yield* FiberSet.make()
+    while (true) {
+      isPoked = false
+      const { dial, nextAt } = plan(book.get(), {
+        now: deadlines.now(),
+        live: new Set(pool.unsafeLive().keys()),
+        dialing: pool.dialing(),
+        target: config.targetPeers,
+        maxDials: config.dialConcurrency,
+        random
+      })
+      for (const { address, hint } of dial) {
+        yield* FiberSet.run(
+          fibers,
+          pool.dial(address, hint === undefined ? {} : { hint }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(poke)))
+        )
+      }
+      // The dials just begun count as such only once their fibers have run.
+      yield* Effect.yieldNow()
+      yield* thinkAgain(nextAt)
+    }
+  }).pipe(Effect.scoped)
+
+  const run = Effect.zipRight(
+    bootstrap,
+    Effect.all([dialing, asking, resolving], { concurrency: "unbounded", discard: true })
+  ).pipe(Effect.zipRight(Effect.never), Effect.annotateLogs({ module: "Discovery" }))
+
+  return Discovery.of({
+    run,
+    met: (connection) => {
+      ask(connection)
+      poke()
+    },
+    poke
+  })
+})
+
+/**
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<
+  Discovery,
+  never,
+  NetworkConfig | LocalNode | PeerBook.PeerBook | ConnectionPool | NetworkStats | Transport
+> = Layer.effect(Discovery, make)

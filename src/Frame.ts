@@ -1,0 +1,281 @@
+/**
+ * Frames: a 4-byte big-endian length and that many bytes of UTF-8 JSON (docs/PROTOCOL.md, section 1). Encoding, and
+ * decoding from bytes cut anywhere. Pure and synchronous: every byte of a connection passes here.
+ *
+ * @since 0.1.0
+ */
+
+/**
+ * Bytes of the length that stands before each body.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const headerBytes = 4
+
+/**
+ * The longest body, in bytes, that may be sent before the receiver has accepted the sender's HELLO.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const handshakeLimit = 8192
+
+/**
+ * The longest body, in bytes, that a node takes if its HELLO names no other limit: 1 MiB.
+ *
+ * @since 0.1.0
+ * @category constants
+ */
+export const defaultLimit = 1_048_576
+
+/**
+ * Why no further frame can be found in the stream. `code` is the one for the wire; the connection must be closed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Fault {
+  readonly code: "MALFORMED_FRAME" | "FRAME_TOO_LARGE"
+  readonly detail: string
+}
+
+/**
+ * Whether what {@link Decoder.next} gave is a fault.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isFault = (next: Uint8Array | Fault | undefined): next is Fault =>
+  next !== undefined && !(next instanceof Uint8Array)
+
+const textEncoder = new TextEncoder()
+
+// Below this many units a loop is faster than the call into the encoder.
+const loopLimit = 80
+
+/**
+ * The frame of a JSON text: header and body in one array of its own. A lone surrogate becomes U+FFFD.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encode = (json: string): Uint8Array => {
+  const units = json.length
+  // As long as it must be where the text is ASCII, as nearly all is.
+  const frame = new Uint8Array(headerBytes + units)
+  if (units >= loopLimit) {
+    if (textEncoder.encodeInto(json, frame.subarray(headerBytes)).read < units) return encodeWide(json)
+  } else {
+    for (let i = 0; i < units; i++) {
+      const unit = json.charCodeAt(i)
+      if (unit > 0x7f) return encodeWide(json)
+      frame[headerBytes + i] = unit
+    }
+  }
+  return writeHeader(frame)
+}
+
+const encodeWide = (json: string): Uint8Array => {
+  const body = textEncoder.encode(json)
+  const frame = new Uint8Array(headerBytes + body.length)
+  frame.set(body, headerBytes)
+  return writeHeader(frame)
+}
+
+const writeHeader = (frame: Uint8Array): Uint8Array => {
+  const length = frame.length - headerBytes
+  frame[0] = length >>> 24
+  frame[1] = length >>> 16
+  frame[2] = length >>> 8
+  frame[3] = length
+  return frame
+}
+
+const nothing = new Uint8Array(0)
+
+/**
+ * Finds the frames in a stream of bytes. {@link Decoder.push} gives it bytes as they come, {@link Decoder.next} takes
+ * out one body at a time; who stops taking stops the work. Between the two it holds at most one unfinished frame, grown
+ * as bytes come, and the chunk being taken apart.
+ *
+ * @since 0.1.0
+ * @category decoding
+ */
+export class Decoder {
+  /**
+   * The longest body taken, in bytes. Looked at once a frame, when its length is read: it may be changed between two
+   * calls of `next` and counts from the next frame on.
+   */
+  maxBytes: number
+
+  #chunk: Uint8Array = nothing
+  #offset = 0
+  // Chunks pushed before the current one was used up.
+  #waiting: Array<Uint8Array> = []
+  #buffered = 0
+  #headerRead = 0
+  #header = 0
+  // Of the frame begun; 0 until its header is read.
+  #length = 0
+  // The part of a body that came in earlier chunks.
+  #body: Uint8Array | undefined
+  #filled = 0
+  #fault: Fault | undefined
+  #discarding = false
+
+  constructor(maxBytes: number) {
+    this.maxBytes = maxBytes
+  }
+
+  /**
+   * Adds bytes, which must not be changed afterwards: bodies may be views of them. Best called when `next` has given
+   * `undefined`; earlier is right too, but adds to what is held. After a fault or `discard` they are dropped.
+   */
+  push(chunk: Uint8Array): void {
+    if (chunk.length === 0 || this.#discarding || this.#fault !== undefined) return
+    this.#buffered += chunk.length
+    if (this.#offset === this.#chunk.length && this.#waiting.length === 0) {
+      this.#chunk = chunk
+      this.#offset = 0
+    } else {
+      this.#waiting.push(chunk)
+    }
+  }
+
+  /**
+   * The next body; `undefined`: it is not complete yet; a {@link Fault}: there will be none, which every later call
+   * says again until `discard`. A body that came in one chunk is a view of that chunk, any other an array of its own.
+   */
+  next(): Uint8Array | Fault | undefined {
+    if (this.#fault !== undefined) return this.#fault
+    while (this.#offset < this.#chunk.length || this.#nextChunk()) {
+      if (this.#length === 0) {
+        this.#readHeader()
+        if (this.#fault !== undefined) return this.#fault
+        continue
+      }
+      const body = this.#takeBody()
+      if (body !== undefined) return body
+    }
+    return undefined
+  }
+
+  /** Whether at least one byte of a frame is held that `next` cannot complete: more bytes are owed. */
+  get isMidFrame(): boolean {
+    if (this.#buffered === 0) return false
+    if (this.#buffered < headerBytes || this.#length > 0) return this.#buffered < headerBytes + this.#length
+    const length = this.#peekLength()
+    return length <= this.maxBytes && this.#buffered < headerBytes + length
+  }
+
+  /** The length that the first frame held announces, in bytes; 0 while it is not known. */
+  get frameLength(): number {
+    if (this.#length > 0) return this.#length
+    return this.#buffered < headerBytes ? 0 : this.#peekLength()
+  }
+
+  /** Bytes held: those of an unfinished frame, its header included, and of whole frames not yet taken. */
+  get buffered(): number {
+    return this.#buffered
+  }
+
+  /**
+   * Drops what is held and all that will be pushed, for a stream that is of no interest any more. `next` gives
+   * `undefined` from then on, after a fault too.
+   */
+  discard(): void {
+    this.#discarding = true
+    this.#fault = undefined
+    this.#release()
+  }
+
+  #release(): void {
+    this.#chunk = nothing
+    this.#offset = 0
+    this.#waiting = []
+    this.#buffered = 0
+    this.#headerRead = 0
+    this.#header = 0
+    this.#length = 0
+    this.#body = undefined
+    this.#filled = 0
+  }
+
+  #fail(code: Fault["code"], detail: string): void {
+    this.#fault = { code, detail }
+    this.#release()
+  }
+
+  #nextChunk(): boolean {
+    const chunk = this.#waiting.shift()
+    // A chunk used up is let go even where none follows.
+    this.#chunk = chunk ?? nothing
+    this.#offset = 0
+    return chunk !== undefined
+  }
+
+  #readHeader(): void {
+    const end = Math.min(this.#chunk.length, this.#offset + headerBytes - this.#headerRead)
+    while (this.#offset < end) {
+      this.#header = this.#header * 256 + (this.#chunk[this.#offset] ?? 0)
+      this.#offset++
+      this.#headerRead++
+    }
+    if (this.#headerRead < headerBytes) return
+    const length = this.#header
+    this.#header = 0
+    this.#headerRead = 0
+    if (length === 0) this.#fail("MALFORMED_FRAME", "a frame of length 0")
+    else if (length > this.maxBytes) {
+      this.#fail("FRAME_TOO_LARGE", `a frame of ${length} bytes, ${this.maxBytes} are allowed`)
+    } else this.#length = length
+  }
+
+  #takeBody(): Uint8Array | undefined {
+    const length = this.#length
+    const start = this.#offset
+    if (this.#body === undefined && this.#chunk.length - start >= length) {
+      this.#offset = start + length
+      this.#delivered()
+      return this.#chunk.subarray(start, start + length)
+    }
+    const end = Math.min(this.#chunk.length, start + length - this.#filled)
+    const filled = this.#filled + end - start
+    const body = this.#grown(filled)
+    body.set(this.#chunk.subarray(start, end), this.#filled)
+    this.#offset = end
+    this.#filled = filled
+    if (filled < length) return undefined
+    this.#body = undefined
+    this.#filled = 0
+    this.#delivered()
+    return body
+  }
+
+  #delivered(): void {
+    this.#buffered -= headerBytes + this.#length
+    this.#length = 0
+  }
+
+  // Doubled as bytes come: memory is given for bytes received, not for a length announced.
+  #grown(size: number): Uint8Array {
+    const old = this.#body
+    if (old !== undefined && old.length >= size) return old
+    const body = new Uint8Array(Math.min(this.#length, Math.max(size, old === undefined ? 0 : 2 * old.length)))
+    if (old !== undefined) body.set(old.subarray(0, this.#filled))
+    this.#body = body
+    return body
+  }
+
+  #peekLength(): number {
+    let length = this.#header
+    let missing = headerBytes - this.#headerRead
+    let offset = this.#offset
+    for (const chunk of [this.#chunk, ...this.#waiting]) {
+      for (; missing > 0 && offset < chunk.length; offset++, missing--) length = length * 256 + (chunk[offset] ?? 0)
+      offset = 0
+    }
+    return length
+  }
+}

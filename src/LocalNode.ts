@@ -1,0 +1,114 @@
+/**
+ * This node, as every part of it needs it: its id and session, the messages it makes, and its time and randomness, both
+ * taken from Effect's Clock and Random, so that a seed replays a run.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Random from "effect/Random"
+import { PCGRandom } from "effect/Utils"
+import * as Frame from "./Frame.js"
+import * as Deadlines from "./internal/Deadlines.js"
+import type { Envelope, JsonObject } from "./Message.js"
+import * as Message from "./Message.js"
+import * as NodeId from "./NodeId.js"
+import { NodeIdentity } from "./NodeIdentity.js"
+
+/**
+ * The members of an envelope that are not the same for every message.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Routing {
+  readonly recipient?: NodeId.NodeId
+  readonly ttl?: number
+  readonly replyTo?: string
+  readonly expectsReply?: true
+}
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
+  LocalNode,
+  {
+    readonly id: NodeId.NodeId
+    /** Random; another one after each start. */
+    readonly session: () => string
+    readonly renewSession: Effect.Effect<void>
+    /** Time and time limits: one timer for the whole node. */
+    readonly deadlines: Deadlines.Deadlines
+    /** A number from 0 up to but not including 1. */
+    readonly random: () => number
+    /** A message of this node: a new id, and the time of day. */
+    readonly compose: (type: string, payload: JsonObject, routing?: Routing) => Envelope
+    /** The frame of a message. */
+    readonly encode: (envelope: Envelope) => Uint8Array
+    /** The frame of a message of the protocol, for one link. */
+    readonly control: (type: string, payload: JsonObject, replyTo?: string) => Uint8Array
+  }
+>() {}
+
+/**
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = Effect.gen(function* () {
+  const { id } = yield* NodeIdentity
+  const deadlines = yield* Deadlines.make
+  const generator = new PCGRandom(yield* Random.nextIntBetween(1, 0x7fffffff))
+  let session = yield* NodeId.randomHex
+  let made = 0
+  let timestampAt = -1
+  let timestamp = ""
+
+  // Ids are never used twice, not even after a restart: the session is new each time.
+  const nextId = (): string => `${session}-${(made++).toString(36)}`
+
+  // Many messages are made in one millisecond.
+  const now = (): string => {
+    const at = deadlines.wallNow()
+    if (at !== timestampAt) {
+      timestampAt = at
+      timestamp = new Date(at).toISOString()
+    }
+    return timestamp
+  }
+
+  const compose = (type: string, payload: JsonObject, routing?: Routing): Envelope => ({
+    type,
+    id: nextId(),
+    sender: id,
+    timestamp: now(),
+    ...routing,
+    payload
+  })
+
+  const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
+
+  return LocalNode.of({
+    id,
+    session: () => session,
+    renewSession: Effect.map(NodeId.randomHex, (next) => {
+      session = next
+      made = 0
+    }),
+    deadlines,
+    random: () => generator.number(),
+    compose,
+    encode,
+    control: (type, payload, replyTo) => encode(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))
+  })
+})
+
+/**
+ * Scope: owns the fiber of the node's timer.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<LocalNode, never, NodeIdentity> = Layer.scoped(LocalNode, make)

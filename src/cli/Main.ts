@@ -1,0 +1,168 @@
+/**
+ * The program `synapse`: from the command line to a running node, and to the one line that says why there is none.
+ *
+ * @since 0.1.0
+ */
+import * as FileSystem from "@effect/platform/FileSystem"
+import type { PlatformError } from "@effect/platform/Error"
+import type * as Path from "@effect/platform/Path"
+import type * as PlatformTerminal from "@effect/platform/Terminal"
+import * as Data from "effect/Data"
+import * as Cause from "effect/Cause"
+import * as Effect from "effect/Effect"
+import { constant } from "effect/Function"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as NetworkConfig from "../NetworkConfig.js"
+import type { ConfigInvalid, HandlerExists, ListenFailed } from "../NetworkError.js"
+import * as NetworkLogger from "../NetworkLogger.js"
+import { P2PNetwork } from "../P2PNetwork.js"
+import * as EventLog from "./EventLog.js"
+import * as Flags from "./Flags.js"
+import * as Foreground from "./Foreground.js"
+import * as Graceful from "./Graceful.js"
+import * as LiveTable from "./LiveTable.js"
+import * as Screen from "./Screen.js"
+import * as Sidecar from "./Sidecar.js"
+import type { Stdio } from "./Stdio.js"
+import * as Watch from "./Watch.js"
+
+/**
+ * What the program runs on.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options<E> {
+  readonly argv: ReadonlyArray<string>
+  readonly stdio: Stdio
+  /** A network that is not started yet. */
+  readonly network: Layer.Layer<P2PNetwork, E, NetworkConfig.NetworkConfig>
+}
+
+/**
+ * The program could not do what it was asked to; the line that says so has been printed.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Failed extends Data.TaggedError("Failed")<{ readonly message: string }> {}
+
+class ConfigUnreadable extends Data.TaggedError("ConfigUnreadable")<{
+  readonly path: string
+  readonly detail: string
+}> {
+  override get message(): string {
+    return `the settings in ${this.path} cannot be read: ${this.detail}`
+  }
+}
+
+class OutputStuck extends Data.TaggedError("OutputStuck") {
+  override get message(): string {
+    return "the last events could not be written: read standard output up to its end"
+  }
+}
+
+const reasonOf = (error: PlatformError): string => {
+  if (error._tag === "BadArgument") return error.message
+  switch (error.reason) {
+    case "NotFound":
+      return "there is no such file (see --config)"
+    case "PermissionDenied":
+      return "that is not permitted"
+    default:
+      return error.message
+  }
+}
+
+const readConfig = (path: string): Effect.Effect<string, ConfigUnreadable, FileSystem.FileSystem> =>
+  Effect.flatMap(FileSystem.FileSystem, (files) => files.readFileString(path)).pipe(
+    Effect.mapError((error) => new ConfigUnreadable({ path, detail: reasonOf(error) }))
+  )
+
+const load = ({
+  config,
+  settings
+}: Flags.Start): Effect.Effect<NetworkConfig.Loaded, ConfigUnreadable | ConfigInvalid, FileSystem.FileSystem> =>
+  Effect.gen(function* () {
+    const file = Option.isNone(config) ? {} : { file: yield* readConfig(config.value) }
+    // Every setting is read from text as well; only the type for code does not say so.
+    return yield* NetworkConfig.load({ ...file, flags: settings as NetworkConfig.Input })
+  })
+
+/** How long the last lines may take to be read. */
+const lastWords = "1 second"
+
+const serve = (
+  json: boolean,
+  stdio: Stdio,
+  table: Effect.Effect<void, never, P2PNetwork | Scope.Scope>
+): Effect.Effect<void, ListenFailed | HandlerExists, P2PNetwork | NetworkConfig.NetworkConfig> =>
+  Graceful.run((interrupted) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const settings = yield* NetworkConfig.NetworkConfig
+        const network = yield* P2PNetwork
+        const stopLogged = yield* Watch.events((event) => EventLog.log(network.nodeId, event))
+        if (json) {
+          const { maxMessageBytes, requestTimeout, shutdownGrace } = settings
+          yield* Sidecar.run({ ...stdio, interrupted, maxMessageBytes, requestTimeout, shutdownGrace })
+        } else {
+          yield* Foreground.run(interrupted, table)
+        }
+        yield* Effect.timeoutOption(stopLogged, lastWords)
+      })
+    )
+  )
+
+const start = <E>(
+  asked: Flags.Start,
+  { network, stdio }: Options<E>
+): Effect.Effect<
+  void,
+  E | ConfigUnreadable | ConfigInvalid | ListenFailed | HandlerExists | OutputStuck,
+  FileSystem.FileSystem
+> =>
+  Effect.gen(function* () {
+    const { settings, warnings } = yield* load(asked)
+    const { terminal } = stdio
+    // Nothing is shown on it where there is no terminal.
+    const screen = Screen.make((text) => terminal?.write(text))
+    const table = terminal === undefined ? Effect.void : LiveTable.show(screen, terminal)
+    const config = Layer.succeed(NetworkConfig.NetworkConfig, settings)
+    const flushed = Effect.timeoutOption(Effect.interruptible(stdio.flushed), lastWords)
+    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true }).pipe(
+      Effect.zipRight(serve(asked.json, stdio, table)),
+      Effect.provide(network.pipe(Layer.provideMerge(NetworkLogger.layer), Layer.provideMerge(config))),
+      LiveTable.withLogAbove(screen, stdio.writeError),
+      // A signal ends the process at once when this is over.
+      Effect.onInterrupt(() => flushed)
+    )
+    if (Option.isNone(yield* flushed)) return yield* new OutputStuck()
+  })
+
+// The text of a terminal line, whatever a file or an argument has put into it.
+// oxlint-disable-next-line no-control-regex
+const oneLine = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
+
+/**
+ * Runs the program. Interruption: stops the node with grace. Fails, once it has printed on standard error what is wrong,
+ * with: `Failed`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const run = <E extends { readonly message: string }>(
+  options: Options<E>
+): Effect.Effect<void, Failed, FileSystem.FileSystem | Path.Path | PlatformTerminal.Terminal> => {
+  const { argv, stdio } = options
+  const print = (text: string): Effect.Effect<void> => Effect.ignore(stdio.write(`${text}\n`))
+  return Flags.parse(argv, print).pipe(
+    Effect.flatMap(Option.match({ onNone: constant(Effect.void), onSome: (asked) => start(asked, options) })),
+    Effect.catchAll((error) => Effect.fail(oneLine(error.message))),
+    Effect.catchAllDefect((defect) => Effect.fail(`a fault of this program: ${Cause.pretty(Cause.die(defect))}`)),
+    Effect.mapError((message) => new Failed({ message })),
+    Effect.tapError(({ message }) => Effect.sync(() => stdio.writeError(`synapse: ${message}\n`)))
+  )
+}

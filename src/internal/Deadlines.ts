@@ -1,0 +1,258 @@
+/**
+ * The one timer of a node: whatever has to happen after a while (a request that gets no answer, a frame that is not
+ * completed) is an entry here instead of a timer or a fiber of its own. Adding and cancelling cost O(1), also with
+ * 500,000 entries pending, because entries are kept in buckets of {@link granularityMillis} and only buckets are sorted.
+ *
+ * One fiber, of the Scope given to {@link make}, sleeps by Effect's Clock until the earliest bucket. With nothing
+ * pending it waits without a timer. Cancelling does not wake it: it finds the bucket gone when the time has come.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Runtime from "effect/Runtime"
+import type * as Scope from "effect/Scope"
+
+/**
+ * Takes an entry back. Idempotent; does nothing once the entry has fired.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Cancel = () => void
+
+/**
+ * The timer of a node.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Deadlines {
+  /** Monotonic time in milliseconds, with a fraction. Steps of the wall clock do not move it; its zero means nothing. */
+  readonly now: () => number
+  /** Milliseconds since the epoch by the wall clock, to show to people. */
+  readonly wallNow: () => number
+  /**
+   * Calls `fire` once, synchronously, `millis` from now by the monotonic clock: never earlier, and later by up to
+   * {@link granularityMillis} and what the machine's timer is late. With `millis` of 0 or less it is called as soon as the caller has let go of the thread,
+   * never from within `after`. `Infinity` never fires. Entries due together fire in the order of their deadlines, then
+   * of their adding. A throw is logged and does not touch the others. After the Scope has closed nothing fires.
+   */
+  readonly after: (millis: number, fire: () => void) => Cancel
+  /** How many entries are pending. */
+  readonly size: number
+}
+
+/**
+ * Deadlines are rounded up to a multiple of this many milliseconds.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const granularityMillis = 10
+
+/** Effect's live clock takes a longer sleep for an endless one. */
+const longestSleepMillis = 2 ** 31 - 1
+
+interface Entry {
+  readonly deadline: number
+  readonly fire: () => void
+}
+
+interface Bucket {
+  readonly at: number
+  readonly entries: Set<Entry>
+  /** Index in the heap, -1 once taken out. */
+  position: number
+}
+
+/** Binary heap of buckets by time, in which each bucket knows its index so that an emptied one leaves at once. */
+class BucketHeap {
+  private readonly buckets: Array<Bucket> = []
+
+  get earliest(): Bucket | undefined {
+    return this.buckets[0]
+  }
+
+  insert(bucket: Bucket): void {
+    this.buckets.push(bucket)
+    this.siftUp(bucket, this.buckets.length - 1)
+  }
+
+  remove(bucket: Bucket): void {
+    const hole = bucket.position
+    const last = this.buckets.pop()
+    bucket.position = -1
+    if (last === undefined || last === bucket) return
+    this.siftUp(last, hole)
+    this.siftDown(last, last.position)
+  }
+
+  private siftUp(bucket: Bucket, from: number): void {
+    let index = from
+    while (index > 0) {
+      const parent = this.buckets[(index - 1) >> 1]
+      if (parent === undefined || parent.at <= bucket.at) break
+      index = this.place(parent, index)
+    }
+    this.place(bucket, index)
+  }
+
+  private siftDown(bucket: Bucket, from: number): void {
+    let index = from
+    for (;;) {
+      const left = this.buckets[2 * index + 1]
+      const right = this.buckets[2 * index + 2]
+      const child = left !== undefined && right !== undefined && right.at < left.at ? right : left
+      if (child === undefined || child.at >= bucket.at) break
+      index = this.place(child, index)
+    }
+    this.place(bucket, index)
+  }
+
+  /** Puts a bucket at an index and gives the one that it left. */
+  private place(bucket: Bucket, index: number): number {
+    const left = bucket.position
+    this.buckets[index] = bucket
+    bucket.position = index
+    return left
+  }
+}
+
+const nothing = () => {}
+
+const bucketTime = (now: number, deadline: number): number => {
+  // What is due already goes where the fiber looks at once.
+  if (deadline <= now) return Math.floor(now / granularityMillis) * granularityMillis
+  return Math.ceil(deadline / granularityMillis) * granularityMillis
+}
+
+/**
+ * The timer, running until the Scope closes, by the Clock of the fiber that makes it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(function* () {
+  const clock = yield* Effect.clock
+  const heap = new BucketHeap()
+  const buckets = new Map<number, Bucket>()
+  /** Ends the fiber's sleep, which would end by itself at `wakesAt`. */
+  let wake = nothing
+  let wakesAt = Infinity
+  let size = 0
+  let closed = false
+
+  const now = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+  // Racing the sleep against the wake-up would cost two more fibers, a hundred times a second on a busy node.
+  const fork = Runtime.runFork(yield* Effect.runtime<never>())
+  const sleepFor = (millis: number) => fork(Effect.interruptible(clock.sleep(Duration.millis(millis))))
+
+  const takeOut = (bucket: Bucket): void => {
+    heap.remove(bucket)
+    buckets.delete(bucket.at)
+  }
+
+  const bucketAt = (at: number): Bucket => {
+    const known = buckets.get(at)
+    if (known !== undefined) return known
+    const bucket: Bucket = { at, entries: new Set(), position: -1 }
+    buckets.set(at, bucket)
+    heap.insert(bucket)
+    return bucket
+  }
+
+  const after = (millis: number, fire: () => void): Cancel => {
+    if (closed || millis === Infinity) return nothing
+    const instant = now()
+    const deadline = millis > 0 ? instant + millis : instant
+    const entry: Entry = { deadline, fire }
+    const bucket = bucketAt(bucketTime(instant, deadline))
+    bucket.entries.add(entry)
+    size++
+    if (bucket.at < wakesAt) wake()
+    return () => {
+      if (!bucket.entries.delete(entry)) return
+      size--
+      if (bucket.entries.size === 0 && bucket.position >= 0) takeOut(bucket)
+    }
+  }
+
+  // All due buckets leave before the first entry fires: what an entry adds waits for the next round, and what it
+  // cancels is gone from its bucket's set.
+  const takeDue = (): ReadonlyArray<Bucket> => {
+    const instant = now()
+    const due: Array<Bucket> = []
+    for (let bucket = heap.earliest; bucket !== undefined && bucket.at <= instant; bucket = heap.earliest) {
+      takeOut(bucket)
+      due.push(bucket)
+    }
+    return due
+  }
+
+  const fireDue = (): ReadonlyArray<unknown> => {
+    const thrown: Array<unknown> = []
+    for (const bucket of takeDue()) {
+      for (const entry of [...bucket.entries].sort((a, b) => a.deadline - b.deadline)) {
+        if (!bucket.entries.delete(entry)) continue
+        size--
+        try {
+          entry.fire()
+        } catch (error) {
+          thrown.push(error)
+        }
+      }
+    }
+    return thrown
+  }
+
+  const fire = Effect.suspend(() =>
+    Effect.forEach(fireDue(), (error) => Effect.logError("What was to happen at a deadline failed", Cause.die(error)), {
+      discard: true
+    })
+  )
+
+  // Looking for the earliest bucket and going to sleep is one synchronous step: no wake-up falls in between.
+  const wait = Effect.async<void>((resume) => {
+    const earliest = heap.earliest
+    const delay = earliest === undefined ? Infinity : earliest.at - now()
+    // Timers drop fractions; rounding up spares a second, shorter sleep.
+    const sleeper = delay > 0 && delay < Infinity ? sleepFor(Math.min(Math.ceil(delay), longestSleepMillis)) : undefined
+    const stop = () => sleeper?.unsafeInterruptAsFork(sleeper.id())
+    // A sleeper that was stopped still reports its end, by then perhaps during the next sleep.
+    const awake = () => {
+      if (wake !== awake) return
+      wake = nothing
+      stop()
+      resume(Effect.void)
+    }
+    wake = awake
+    if (delay <= 0) return awake()
+    wakesAt = earliest?.at ?? Infinity
+    sleeper?.addObserver(awake)
+    return Effect.sync(stop)
+  })
+
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      closed = true
+      for (let bucket = heap.earliest; bucket !== undefined; bucket = heap.earliest) {
+        takeOut(bucket)
+        size -= bucket.entries.size
+        bucket.entries.clear()
+      }
+    })
+  )
+  yield* Effect.forever(Effect.zipRight(fire, wait)).pipe(Effect.interruptible, Effect.forkScoped)
+
+  return {
+    now,
+    wallNow: () => clock.unsafeCurrentTimeMillis(),
+    after,
+    get size() {
+      return size
+    }
+  }
+})

@@ -1,0 +1,183 @@
+/**
+ * Hands the messages of each link to its handlers: one inbox and at most one loop per link, started when there is
+ * something to do. One-way messages come one after the other; requests start in order and run side by side up to a
+ * bound. Where a connection took the place of another, the old one's messages come first.
+ *
+ * @internal
+ */
+import * as Effect from "effect/Effect"
+import * as FiberSet from "effect/FiberSet"
+import type * as Scope from "effect/Scope"
+import type { Connection } from "../Connection.js"
+import type { Envelope } from "../Message.js"
+
+/** What a link has to deliver, and what has to come before it. */
+interface Line {
+  readonly connection: Connection
+  running: boolean
+  /** Requests being handled. */
+  active: number
+  /** Called when fewer requests are being handled. */
+  unblock: (() => void) | undefined
+  readonly before: Array<{ readonly line: Line; readonly awaitEnd: boolean }>
+  readonly after: Set<Line>
+}
+
+export interface Delivery {
+  /** Puts a message into the link's inbox. */
+  readonly push: (connection: Connection, envelope: Envelope, bytes: number) => void
+  /** From now on the survivor's messages come after the loser's; with `awaitEnd`, after the end of its link. */
+  readonly follow: (loser: Connection, survivor: Connection, awaitEnd: boolean) => void
+  /** The link is gone. */
+  readonly closed: (connection: Connection) => void
+  /** Messages and bytes that wait, over all links. */
+  readonly waiting: () => { readonly messages: number; readonly bytes: number }
+  /** Completes when nothing waits and no handler runs. */
+  readonly idle: Effect.Effect<void>
+}
+
+/**
+ * `handle` and `handleRequest` must not fail. Scope: interrupts the handlers.
+ */
+export const make = (options: {
+  readonly concurrency: number
+  readonly handle: (connection: Connection, envelope: Envelope) => Effect.Effect<void>
+  readonly handleRequest: (connection: Connection, envelope: Envelope) => Effect.Effect<void>
+}): Effect.Effect<Delivery, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const lines = new Map<Connection, Line>()
+    const fibers = yield* FiberSet.make<void>()
+    const fork = yield* FiberSet.runtime(fibers)<never>()
+    const whenIdle = new Set<() => void>()
+
+    const lineOf = (connection: Connection): Line => {
+      const known = lines.get(connection)
+      if (known !== undefined) return known
+      const line: Line = { connection, running: false, active: 0, unblock: undefined, before: [], after: new Set() }
+      lines.set(connection, line)
+      return line
+    }
+
+    const isDone = ({ awaitEnd, line }: Line["before"][number]): boolean =>
+      !line.running &&
+      line.connection.inbox.length === 0 &&
+      line.before.length === 0 &&
+      (!awaitEnd || line.connection.phase === "closed")
+
+    const isReady = (line: Line): boolean => {
+      while (line.before[0] !== undefined && isDone(line.before[0])) {
+        const [done] = line.before.splice(0, 1)
+        done?.line.after.delete(line)
+      }
+      return line.before.length === 0 && line.connection.inbox.length > 0
+    }
+
+    const wake = (line: Line): void => {
+      if (line.running || !isReady(line)) return
+      line.running = true
+      fork(loop(line))
+    }
+
+    const loop = (line: Line): Effect.Effect<void> =>
+      Effect.whileLoop({
+        while: () => isReady(line),
+        body: () => step(line),
+        step: () => {}
+      }).pipe(
+        Effect.ensuring(
+          Effect.sync(() => {
+            line.running = false
+            settle(line)
+          })
+        )
+      )
+
+    const step = (line: Line): Effect.Effect<void> => {
+      const next = line.connection.inbox.shift()
+      if (next === undefined) return Effect.void
+      if (next.envelope.expectsReply !== true) return options.handle(line.connection, next.envelope)
+      return line.active < options.concurrency
+        ? Effect.sync(() => start(line, next.envelope))
+        : Effect.flatMap(lessActive(line), () => Effect.sync(() => start(line, next.envelope)))
+    }
+
+    const lessActive = (line: Line): Effect.Effect<void> =>
+      Effect.async((resume) => {
+        line.unblock = () => resume(Effect.void)
+      })
+
+    const start = (line: Line, envelope: Envelope): void => {
+      line.active++
+      fork(
+        options.handleRequest(line.connection, envelope).pipe(
+          Effect.ensuring(
+            Effect.sync(() => {
+              line.active--
+              const { unblock } = line
+              line.unblock = undefined
+              unblock?.()
+              settle(line)
+            })
+          )
+        )
+      )
+    }
+
+    /** After a line has come to rest: those that wait for it go on, and what is over is forgotten. */
+    const settle = (line: Line): void => {
+      for (const next of line.after) wake(next)
+      const { connection } = line
+      if (
+        connection.phase === "closed" &&
+        !line.running &&
+        line.active === 0 &&
+        connection.inbox.length === 0 &&
+        line.before.length === 0
+      ) {
+        lines.delete(connection)
+      }
+      if (isIdle()) for (const tell of whenIdle) tell()
+    }
+
+    const isIdle = (): boolean => {
+      for (const line of lines.values()) {
+        if (line.running || line.active > 0 || line.connection.inbox.length > 0) return false
+      }
+      return true
+    }
+
+    return {
+      push: (connection, envelope, bytes) => {
+        connection.inbox.push(envelope, bytes)
+        wake(lineOf(connection))
+      },
+      follow: (loser, survivor, awaitEnd) => {
+        const line = lineOf(loser)
+        const next = lineOf(survivor)
+        next.before.push({ line, awaitEnd })
+        line.after.add(next)
+      },
+      closed: (connection) => {
+        const line = lines.get(connection)
+        if (line !== undefined) settle(line)
+      },
+      waiting: () => {
+        let messages = 0
+        let bytes = 0
+        for (const { connection } of lines.values()) {
+          messages += connection.inbox.length
+          bytes += connection.inbox.queuedBytes
+        }
+        return { messages, bytes }
+      },
+      idle: Effect.async((resume) => {
+        if (isIdle()) return resume(Effect.void)
+        const tell = (): void => {
+          whenIdle.delete(tell)
+          resume(Effect.void)
+        }
+        whenIdle.add(tell)
+        return Effect.sync(() => whenIdle.delete(tell))
+      })
+    }
+  })

@@ -1,0 +1,259 @@
+/**
+ * The frames on their way out over one link: control frames before data, data bounded in messages and bytes, written in
+ * batches of at most one slice, so that what is handed to the operating system at a time stays small and a heartbeat
+ * never waits for more than that (docs/PROTOCOL.md, section 4).
+ *
+ * @internal
+ */
+import type { Link } from "../Transport.js"
+import { OrderedQueue } from "./OrderedQueue.js"
+
+/** A message to be sent: its frame, and its id where an application gave it. */
+export interface Outgoing {
+  readonly frame: Uint8Array
+  readonly id: string | undefined
+}
+
+export interface OutboxLimits {
+  readonly messages: number
+  readonly bytes: number
+}
+
+interface Waiter {
+  readonly message: Outgoing
+  readonly settle: (taken: boolean) => void
+  cancelled: boolean
+}
+
+/** What one write to the operating system holds at most, unless a single frame has begun that is longer. */
+export const sliceBytes = 65_536
+
+const controlLimits: OutboxLimits = { messages: 1024, bytes: 1_048_576 }
+
+export class Outbox {
+  /** Frames and bytes handed to the operating system so far. */
+  framesOut = 0
+  bytesOut = 0
+  /** Completed writes: as long as this stands still while `isWriting`, the other end takes nothing. */
+  writes = 0
+
+  private readonly data = new OrderedQueue<Outgoing>()
+  private readonly control = new OrderedQueue<Uint8Array>()
+  private readonly waiters = new OrderedQueue<Waiter>()
+  private dataBytes = 0
+  private controlBytes = 0
+  private rest: Uint8Array | undefined
+  private writing = false
+  private scheduled = false
+  private closed = false
+  private last: Uint8Array | undefined
+  private finishing: (() => void) | undefined
+
+  private readonly link: Link
+  private readonly limits: OutboxLimits
+  private readonly onControlRoom: () => void
+
+  constructor(link: Link, limits: OutboxLimits, onControlRoom: () => void) {
+    this.link = link
+    this.limits = limits
+    this.onControlRoom = onControlRoom
+  }
+
+  get queued(): number {
+    return this.data.length
+  }
+
+  get queuedBytes(): number {
+    return this.dataBytes
+  }
+
+  get isWriting(): boolean {
+    return this.writing
+  }
+
+  get isControlFull(): boolean {
+    return this.control.length >= controlLimits.messages || this.controlBytes >= controlLimits.bytes
+  }
+
+  /** Whether a frame of that size would be taken at once. An empty queue takes any frame. */
+  hasRoom(bytes: number): boolean {
+    return (
+      !this.closed &&
+      this.waiters.length === 0 &&
+      (this.data.length === 0 ||
+        (this.data.length < this.limits.messages && this.dataBytes + bytes <= this.limits.bytes))
+    )
+  }
+
+  /** Takes the message if there is room now. */
+  offer(message: Outgoing): boolean {
+    if (!this.hasRoom(message.frame.length)) return false
+    this.push(message)
+    return true
+  }
+
+  /** Takes the message as soon as there is room, in order of asking. The function returned gives up waiting. */
+  offerLater(message: Outgoing, settle: (taken: boolean) => void): () => void {
+    if (this.closed) {
+      settle(false)
+      return () => {}
+    }
+    const waiter: Waiter = { message, settle, cancelled: false }
+    this.waiters.push(waiter)
+    this.admitWaiters()
+    return () => {
+      waiter.cancelled = true
+      this.admitWaiters()
+    }
+  }
+
+  /** Queues a frame of the protocol, ahead of all data. Always taken; see `isControlFull`. */
+  offerControl(frame: Uint8Array): void {
+    if (this.closed) return
+    this.control.push(frame)
+    this.controlBytes += frame.length
+    this.schedule()
+  }
+
+  /**
+   * Takes no more; writes what is queued, then `last`, then calls `done` when the operating system has it. Called again
+   * it only replaces `done`, and `last` where one is given.
+   */
+  finish(last: Uint8Array | undefined, done: () => void): void {
+    this.closed = true
+    if (last !== undefined) this.last = last
+    this.finishing = done
+    this.refuseWaiters()
+    this.schedule()
+  }
+
+  /** Takes no more and forgets the data that the operating system has not yet seen: returns it, in order. */
+  abandon(): Array<Outgoing> {
+    this.closed = true
+    this.dataBytes = 0
+    const unsent = this.data.drain()
+    this.refuseWaiters()
+    return unsent
+  }
+
+  /** Moves unsent data and those who wait to another outbox, behind what it holds, beyond its limits if need be. */
+  moveTo(other: Outbox): void {
+    this.dataBytes = 0
+    for (const message of this.data.drain()) other.push(message)
+    for (const waiter of this.waiters.drain()) {
+      if (!waiter.cancelled) other.waiters.push(waiter)
+    }
+    this.closed = true
+    other.admitWaiters()
+  }
+
+  private push(message: Outgoing): void {
+    this.data.push(message)
+    this.dataBytes += message.frame.length
+    this.schedule()
+  }
+
+  private refuseWaiters(): void {
+    for (const waiter of this.waiters.drain()) {
+      if (!waiter.cancelled) waiter.settle(false)
+    }
+  }
+
+  private admitWaiters(): void {
+    for (;;) {
+      const waiter = this.waiters.peek()
+      if (waiter === undefined) return
+      if (!waiter.cancelled) {
+        const bytes = waiter.message.frame.length
+        const room =
+          this.data.length === 0 ||
+          (this.data.length < this.limits.messages && this.dataBytes + bytes <= this.limits.bytes)
+        if (!room) return
+      }
+      this.waiters.shift()
+      if (!waiter.cancelled) {
+        this.push(waiter.message)
+        waiter.settle(true)
+      }
+    }
+  }
+
+  /** One write for all that is offered in the same turn of the event loop. */
+  private schedule(): void {
+    if (this.scheduled || this.writing) return
+    this.scheduled = true
+    queueMicrotask(() => {
+      this.scheduled = false
+      this.write()
+    })
+  }
+
+  private write(): void {
+    if (this.writing) return
+    const batch = this.nextBatch()
+    if (batch.length === 0) {
+      const done = this.finishing
+      if (done !== undefined && this.closed) {
+        this.finishing = undefined
+        done()
+      }
+      return
+    }
+    this.writing = true
+    this.link.write(batch, this.onWritten)
+    if (this.waiters.length > 0) this.admitWaiters()
+  }
+
+  private readonly onWritten = (cause?: unknown): void => {
+    this.writing = false
+    this.writes++
+    // After a failed write the link reports its own end; nothing more can be written.
+    if (cause === undefined) this.write()
+  }
+
+  private nextBatch(): Array<Uint8Array> {
+    const batch: Array<Uint8Array> = []
+    let bytes = 0
+    const take = (frame: Uint8Array): void => {
+      if (frame.length > sliceBytes) {
+        batch.push(frame.subarray(0, sliceBytes))
+        this.rest = frame.subarray(sliceBytes)
+        bytes += sliceBytes
+      } else {
+        batch.push(frame)
+        bytes += frame.length
+      }
+    }
+    if (this.rest !== undefined) {
+      const rest = this.rest
+      this.rest = undefined
+      take(rest)
+    }
+    const wasFull = this.isControlFull
+    while (bytes < sliceBytes && this.rest === undefined) {
+      const frame = this.control.shift()
+      if (frame === undefined) break
+      this.controlBytes -= frame.length
+      this.framesOut++
+      take(frame)
+    }
+    while (bytes < sliceBytes && this.rest === undefined) {
+      const next = this.data.peek()
+      // A long frame starts a write of its own, so that a write is never much more than a slice.
+      if (next === undefined || (bytes > 0 && bytes + next.frame.length > sliceBytes)) break
+      this.data.shift()
+      this.dataBytes -= next.frame.length
+      this.framesOut++
+      take(next.frame)
+    }
+    if (bytes === 0 && this.last !== undefined) {
+      const frame = this.last
+      this.last = undefined
+      this.framesOut++
+      take(frame)
+    }
+    this.bytesOut += bytes
+    if (wasFull && !this.isControlFull) this.onControlRoom()
+    return batch
+  }
+}

@@ -1,0 +1,26 @@
+/**
+ * Lengths of strings as the wire counts them.
+ *
+ * @internal
+ */
+
+/** The bytes of the string in UTF-8; a lone surrogate counts as the replacement character that stands in for it. */
+export const utf8Length = (text: string): number => {
+  const units = text.length
+  let bytes = units
+  for (let i = 0; i < units; i++) {
+    const unit = text.charCodeAt(i)
+    if (unit < 0x80) continue
+    if (unit < 0x800) bytes += 1
+    else {
+      bytes += 2
+      // A pair is four bytes: two more than its two units.
+      if (unit >= 0xd800 && unit < 0xdc00 && (text.charCodeAt(i + 1) & 0xfc00) === 0xdc00) i++
+    }
+  }
+  return bytes
+}
+
+/** Whether the string has at least one and at most `max` characters (Unicode code points). */
+export const hasCharacters = (text: string, max: number): boolean =>
+  text.length > 0 && (text.length <= max || (text.length <= 2 * max && Array.from(text).length <= max))

@@ -221,7 +221,7 @@ interface Remote {
 
 const remoteText = (error: Remote, what: string): string =>
   `${error.peer === undefined ? error.address : `${error.peer} at ${error.address}`}: ${what}${
-    error.detail === "" ? "" : ` (${error.origin === "remote" ? "it says: " : ""}${error.detail})`
+    error.detail === "" || error.detail === what ? "" : ` (${error.origin === "remote" ? "it says: " : ""}${error.detail})`
   }`
 
 /**

@@ -4,3 +4,4 @@
  * @since 0.1.0
  */
 export * as MemoryTransport from "./MemoryTransport.js"
+export * as P2PNetworkMemory from "./P2PNetworkMemory.js"

@@ -1,0 +1,56 @@
+/**
+ * README and the guarantees tell the truth: its programs are the examples, its tables come from the code. After a change
+ * of either, `UPDATE_README=1 npx vitest run test/README.test.ts` writes them anew.
+ */
+import { readFileSync, writeFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as NetworkConfig from "../src/NetworkConfig.js"
+import * as Policy from "../src/Policy.js"
+
+const code = (file: string): string => {
+  const source = readFileSync(file, "utf8")
+  return `\`\`\`ts\n${source.replace(/^\/\*\*[\s\S]*?\*\/\n/, "").trim()}\n\`\`\``
+}
+
+const settings = (): string =>
+  [
+    "| key | environment | default | allowed | meaning |",
+    "|---|---|---|---|---|",
+    ...NetworkConfig.keys.map(
+      ({ allowed, default: initial, description, env, key }) =>
+        `| \`${key}\` | \`${env}\` | ${initial} | ${allowed} | ${description} |`
+    )
+  ].join("\n")
+
+const sections: ReadonlyArray<readonly [name: string, content: () => string]> = [
+  ["examples/chat.ts", () => code("examples/chat.ts")],
+  ["examples/simulated.ts", () => code("examples/simulated.ts")],
+  ["policies", () => Policy.toMarkdown().trim()],
+  ["settings", settings]
+]
+
+describe("README", () => {
+  for (const [name, content] of sections) {
+    it(`has ${name} as it is in the code`, () => {
+      const readme = readFileSync("README.md", "utf8")
+      const start = `<!-- ${name} -->`
+      const end = `<!-- /${name} -->`
+      const from = readme.indexOf(start)
+      const to = readme.indexOf(end)
+      assert.isTrue(from >= 0 && to > from, `README lacks the marks of ${name}`)
+      const wanted = `\n\n${content()}\n\n`
+      if (process.env["UPDATE_README"] === "1") {
+        writeFileSync("README.md", readme.slice(0, from + start.length) + wanted + readme.slice(to))
+      } else {
+        assert.strictEqual(readme.slice(from + start.length, to), wanted)
+      }
+    })
+  }
+
+  it("names only files that exist", () => {
+    const readme = readFileSync("README.md", "utf8")
+    for (const [, file] of readme.matchAll(/\]\(([^)#:]+)\)/g)) {
+      assert.doesNotThrow(() => readFileSync(String(file)), `${file} does not exist`)
+    }
+  })
+})

@@ -19,9 +19,15 @@ import type { PeerAddress } from "./PeerAddress.js"
  * @category models
  */
 export interface LinkReceiver {
-  /** Bytes, in order, cut anywhere. The receiver may keep the array. A throw destroys the link and becomes its `onClose` cause. */
+  /**
+   * Bytes, in order, cut anywhere. The receiver may keep the array. A throw, here or in `onEnd` or the `done` of a write,
+   * destroys the link and becomes its `onClose` cause.
+   */
   readonly onData: (chunk: Uint8Array) => void
-  /** The other end sends no more (FIN). It may still read: the link stays open for writing until `end` or `destroy`. */
+  /**
+   * The other end sends no more (FIN). It may still read: the link stays open for writing until `end` or `destroy`. May
+   * come while paused, where nothing is left to be read.
+   */
   readonly onEnd: () => void
   /** The link is gone, for whatever reason; called exactly once, last. `cause` is set where it did not end in peace. */
   readonly onClose: (cause?: unknown) => void
@@ -51,7 +57,10 @@ export interface Link {
   readonly resume: () => void
   /** Sends FIN after what was written. Reading goes on. */
   readonly end: () => void
-  /** Ends both directions at once; what the operating system has not sent may be lost. `onClose` follows. Idempotent. */
+  /**
+   * Ends both directions at once; what the operating system has not sent may be lost. `onClose` follows, with the cause
+   * given and without one if there is none; the other end sees its link end or break. Idempotent.
+   */
   readonly destroy: (cause?: unknown) => void
 }
 

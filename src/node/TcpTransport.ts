@@ -54,6 +54,7 @@ class DuplexLink<S extends Duplex> implements Link {
     this.ended = stream.readableEnded
     this.closed = stream.closed
     if (this.closed) this.cause = stream.errored ?? lostEarly()
+    // Else a socket reads from the moment it is connected.
     stream.pause()
     stream.on("error", (cause) => {
       this.cause ??= cause
@@ -118,7 +119,7 @@ class DuplexLink<S extends Duplex> implements Link {
   }
 
   end(): void {
-    if (this.stream.writable) this.stream.end()
+    this.stream.end()
   }
 
   destroy(cause?: unknown): void {
@@ -128,7 +129,7 @@ class DuplexLink<S extends Duplex> implements Link {
     this.cause = cause
     // With everything up to our FIN in its hands the operating system may go on delivering. A stream cut short must not
     // look like a whole one: the other end is told by a reset, which also frees what a peer that does not read holds
-    // up. (Node loses a socket that is reset while its FIN is on the way, so the order of these matters twice.)
+    // up. (A socket that is reset while its FIN is on the way would never close: Node loses it.)
     if (stream.writableEnded && stream.writableLength === 0) stream.destroy()
     else this.abort(stream)
   }
@@ -137,7 +138,7 @@ class DuplexLink<S extends Duplex> implements Link {
     const done = this.waiting.shift()
     if (done === undefined) return
     // Node calls back without an error for writes that its destroy cut off.
-    this.settle(done, this.stream.destroyed ? (error ?? this.closedCause()) : (error ?? undefined))
+    this.settle(done, this.stream.destroyed ? (this.cause ?? error ?? this.closedCause()) : (error ?? undefined))
   }
 
   private settle(done: (cause?: unknown) => void, cause: unknown): void {
@@ -351,8 +352,6 @@ const dial = (address: PeerAddress.PeerAddress): Effect.Effect<Link, DialError> 
       // Node gives an address up after this time to try the next: 250 ms, its default, is less than far peers take.
       autoSelectFamilyAttemptTimeout: 1_000
     })
-    // Else it reads from the moment it is connected.
-    socket.pause()
     const fail = (cause: unknown): void => resume(Effect.fail(dialFailed(address, cause)))
     socket.on("error", fail)
     socket.once("connect", () => {

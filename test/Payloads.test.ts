@@ -1,0 +1,279 @@
+import { createHash, createPublicKey, verify } from "node:crypto"
+import { readFileSync } from "node:fs"
+import { assert, describe, it } from "@effect/vitest"
+import * as Either from "effect/Either"
+import * as Schema from "effect/Schema"
+import * as fc from "fast-check"
+import * as Frame from "../src/Frame.js"
+import * as Message from "../src/Message.js"
+import * as NodeId from "../src/NodeId.js"
+import * as Payloads from "../src/Payloads.js"
+import { readVectors } from "./vectors/read.js"
+
+interface PayloadCase {
+  readonly description: string
+  readonly payload: Message.JsonObject
+  readonly result: "valid" | "INVALID_MESSAGE" | "ignored"
+  readonly decoded?: unknown
+  readonly member?: string
+}
+
+const decoders: Readonly<Record<string, (payload: Message.JsonObject) => Either.Either<unknown, string>>> = {
+  "hello.json": Payloads.decodeHello,
+  "heartbeat.json": Payloads.decodeHeartbeat,
+  "peer-list.json": Payloads.decodePeerList,
+  "error.json": Payloads.decodeError
+}
+
+for (const [file, decode] of Object.entries(decoders)) {
+  describe(`vectors: ${file}`, () => {
+    for (const { decoded, description, member, payload, result } of readVectors<PayloadCase>(file)) {
+      it(`${description}`, () => {
+        const either = decode(payload)
+        switch (result) {
+          case "valid":
+            return assert.deepStrictEqual(either, Either.right(decoded))
+          case "ignored":
+            return assert.deepStrictEqual(either, Either.right({ kind: "unknown" }))
+          case "INVALID_MESSAGE":
+            return assert.strictEqual(Either.isLeft(either) ? either.left.split(":")[0] : undefined, member)
+        }
+      })
+    }
+  })
+
+  describe(`the decoder of ${file}`, () => {
+    it("answers any object without a throw", () => {
+      fc.assert(
+        fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (payload) => {
+          assert.isTrue(Either.isEither(decode(payload as Message.JsonObject)))
+        })
+      )
+    })
+
+    it("repeats nothing of what came, however one member is spoilt", () => {
+      const secret = "s3cr3t\u0000[]"
+      for (const { payload, result } of readVectors<PayloadCase>(file)) {
+        if (result !== "valid") continue
+        for (const member of Object.keys(payload)) {
+          for (const spoilt of [secret, [secret], { [secret]: { host: secret, port: secret } }, [{ host: secret }]]) {
+            const either = decode({ ...payload, [member]: spoilt } as Message.JsonObject)
+            if (Either.isRight(either)) continue
+            assert.notInclude(either.left, "s3cr3t")
+            assert.match(either.left, new RegExp(`^${member}: [a-z]`))
+          }
+        }
+      }
+    })
+  })
+}
+
+const hello: Message.JsonObject = { version: 1, minVersion: 1, network: "synapse", listen: [], features: [] }
+
+describe("Payloads.Hello", () => {
+  it("comes back the same from its own JSON", () => {
+    for (const { decoded, result } of readVectors<PayloadCase>("hello.json")) {
+      if (result !== "valid") continue
+      const json = Schema.encodeUnknownSync(Payloads.Hello)(decoded) as unknown as Message.JsonObject
+      assert.deepStrictEqual(Either.getOrThrow(Payloads.decodeHello(json)), decoded)
+    }
+  })
+
+  it("names the first broken member in the page's order", () => {
+    assert.deepStrictEqual(Payloads.decodeHello({}), Either.left("version: is missing"))
+    assert.deepStrictEqual(
+      Payloads.decodeHello({ ...hello, agent: 1, network: "" }),
+      Either.left("network: not a string of 1 to 128 characters")
+    )
+  })
+
+  it("keeps tags named like __proto__ as they are", () => {
+    const tags = JSON.parse('{"__proto__":"a","constructor":"b"}') as Message.JsonObject
+    const decoded = Either.getOrThrow(Payloads.decodeHello({ ...hello, tags }))
+    assert.deepStrictEqual(Object.entries(decoded.tags), [
+      ["__proto__", "a"],
+      ["constructor", "b"]
+    ])
+  })
+
+  it("does not find members in prototypes", () => {
+    const { version: _, ...rest } = hello
+    const payload = JSON.parse(`{"__proto__":{"version":1},${JSON.stringify(rest).slice(1)}`) as Message.JsonObject
+    assert.deepStrictEqual(Payloads.decodeHello(payload), Either.left("version: is missing"))
+  })
+})
+
+const entry = (i: number): Payloads.PeerEntry => ({
+  id: NodeId.make(`node-${i}`),
+  addresses: [{ host: "10.0.0.1", port: 1 + (i % 60_000) }]
+})
+
+describe("Payloads.decodePeerList", () => {
+  it("reads as many entries as a list carries, and no more", () => {
+    const peers = Array.from({ length: 300 }, (_, i) => entry(i))
+    const decoded = Either.getOrThrow(Payloads.decodePeerList({ kind: "response", peers }))
+    assert.deepStrictEqual(decoded, { kind: "response", peers: peers.slice(0, Payloads.maxPeerEntries) })
+    const error = Payloads.decodeError({ code: "TOO_MANY_CONNECTIONS", message: "", fatal: true, peers })
+    assert.strictEqual(Either.getOrThrow(error).peers?.length, Payloads.maxErrorPeers)
+  })
+
+  it("skips half a million bad entries in well under seconds", () => {
+    const started = performance.now()
+    const peers = [...Array.from({ length: 500_000 }, () => ({ id: "a", addresses: [{}] })), entry(1)]
+    const decoded = Either.getOrThrow(Payloads.decodePeerList({ kind: "announce", peers }))
+    assert.deepStrictEqual(decoded, { kind: "announce", peers: [entry(1)] })
+    assert.isBelow(performance.now() - started, 5000)
+  })
+})
+
+const size = (entries: ReadonlyArray<Payloads.PeerEntry>): number =>
+  new TextEncoder().encode(JSON.stringify(entries)).length
+
+describe("Payloads.fit", () => {
+  const arbitraryEntry: fc.Arbitrary<Payloads.PeerEntry> = fc.record(
+    {
+      id: fc.stringMatching(/^[a-z]{1,8}$/).map(NodeId.make),
+      addresses: fc.array(fc.record({ host: fc.fullUnicodeString({ maxLength: 12 }), port: fc.nat(65_535) }), {
+        maxLength: 3
+      }),
+      lastSeen: fc.constant("2026-11-22T14:00:00Z")
+    },
+    { requiredKeys: ["id", "addresses"] }
+  )
+
+  it("keeps the longest prefix whose JSON takes no more than the bytes", () => {
+    fc.assert(
+      fc.property(fc.array(arbitraryEntry, { maxLength: 6 }), fc.nat(600), (entries, bytes) => {
+        const kept = Payloads.fit(entries, bytes)
+        assert.deepStrictEqual(kept, entries.slice(0, kept.length))
+        if (kept.length > 0) assert.isAtMost(size(kept), bytes)
+        if (kept.length < entries.length) assert.isAbove(size(entries.slice(0, kept.length + 1)), bytes)
+      })
+    )
+  })
+
+  it("takes a list that fits to the byte", () => {
+    const [entries] = fc.sample(fc.array(arbitraryEntry, { minLength: 3, maxLength: 3 }), { numRuns: 1, seed: 7 })
+    assert.isDefined(entries)
+    if (entries === undefined) return
+    assert.strictEqual(Payloads.fit(entries, size(entries)).length, 3)
+    assert.strictEqual(Payloads.fit(entries, size(entries) - 1).length, 2)
+    assert.deepStrictEqual(Payloads.fit(entries, 0), [])
+  })
+})
+
+describe("payloads", () => {
+  it("are JSON objects as they stand, to be sent as they are", () => {
+    const heartbeat: Payloads.Heartbeat = { kind: "ping", seq: 1 }
+    const list: Payloads.PeerList = { kind: "response", peers: [entry(1)] }
+    const error: Payloads.ErrorPayload = { code: "INTERNAL", message: "", fatal: true, peers: [entry(1)] }
+    const decoded: Payloads.Hello = Either.getOrThrow(Payloads.decodeHello(hello))
+    const payloads: ReadonlyArray<Message.JsonObject> = [heartbeat, list, error, decoded]
+    for (const payload of payloads) assert.isUndefined(Message.payloadFault(payload))
+  })
+})
+
+interface HandshakeCase {
+  readonly description: string
+  readonly role: "acceptor" | "dialer"
+  readonly received: ReadonlyArray<Message.JsonObject>
+  readonly expected: { readonly answers: ReadonlyArray<string>; readonly open: boolean; readonly member?: string }
+}
+
+describe("vectors: handshakes.json", () => {
+  for (const { description, expected, received } of readVectors<HandshakeCase>("handshakes.json")) {
+    it(`holds messages that are what it says: ${description}`, () => {
+      const faults = received.flatMap((value) => {
+        const decoded = Message.decode(new TextEncoder().encode(JSON.stringify(value)))
+        if (decoded._tag !== "Message") return [decoded.detail]
+        const { payload, recipient, ttl, type } = decoded.envelope
+        if (type !== "HELLO") return []
+        if (recipient !== undefined) return ["recipient: HELLO belongs to one link"]
+        if (ttl !== undefined) return ["ttl: HELLO belongs to one link"]
+        const hello = Payloads.decodeHello(payload)
+        return Either.isLeft(hello) ? [hello.left] : []
+      })
+      assert.deepStrictEqual(
+        faults.map((fault) => fault.split(":")[0]),
+        expected.member === undefined ? [] : [expected.member]
+      )
+      assert.isTrue(expected.open || expected.answers.length <= 1)
+    })
+  }
+})
+
+describe("docs/PROTOCOL.md", () => {
+  const page = readFileSync(new URL("../docs/PROTOCOL.md", import.meta.url), "utf8")
+  const shown = Array.from(
+    page.matchAll(/^\*\*(.+)\*\*, (\d+) bytes\n```json\n(.+)\n```$/gm),
+    ([, title, length, json]) => ({
+      title: title ?? "",
+      length: Number(length),
+      json: json ?? ""
+    })
+  )
+
+  it("shows messages that are as long as it says, and valid where it does not say otherwise", () => {
+    assert.isAbove(shown.length, 20)
+    for (const { json, length, title } of shown) {
+      const body = new TextEncoder().encode(json)
+      assert.strictEqual(body.length, length, title)
+      const decoded = Message.decode(body)
+      assert.strictEqual(decoded._tag, title.endsWith("(invalid)") ? "Invalid" : "Message", title)
+      if (decoded._tag !== "Message") continue
+      const { payload, type } = decoded.envelope
+      const file = {
+        HELLO: "hello.json",
+        HEARTBEAT: "heartbeat.json",
+        PEER_LIST: "peer-list.json",
+        ERROR: "error.json"
+      }
+      const decode = decoders[file[type as keyof typeof file]]
+      if (decode !== undefined) {
+        const filled = type === "HELLO" ? { tags: {}, ...payload } : payload
+        assert.deepStrictEqual(decode(payload), Either.right(filled), title)
+      }
+    }
+  })
+
+  it("shows bytes that are the frames it says", () => {
+    const dumps = Array.from(page.matchAll(/^```\n(0{8} {2}[^`]+)```$/gm), ([, dump]) => dump ?? "")
+    const decoder = new Frame.Decoder(Frame.handshakeLimit)
+    const messages = dumps.map((dump) => {
+      const hex = dump.split("\n").map((line) => line.slice(10, 58))
+      decoder.push(Buffer.from(hex.join("").replaceAll(" ", ""), "hex"))
+      const body = decoder.next()
+      return body instanceof Uint8Array ? Message.decode(body) : undefined
+    })
+    assert.isFalse(decoder.isMidFrame)
+    assert.deepStrictEqual(
+      messages.map((decoded) => (decoded?._tag === "Message" ? decoded.envelope.payload : undefined)),
+      [{ kind: "ping", seq: 7 }, { text: "¿qué?" }]
+    )
+  })
+
+  it("shows a signature that holds", () => {
+    const { json = "" } = shown.find(({ title }) => title === "A signed message") ?? {}
+    const signed = /^```text\n([^`]+)\n```$/m.exec(page)?.[1] ?? ""
+    const { signature, ttl: _, ...rest } = JSON.parse(json) as Message.Envelope
+    assert.deepStrictEqual(JSON.parse(signed.split("\n")[2] ?? ""), rest)
+    const spki = Buffer.from(signature?.key ?? "", "base64")
+    const key = createPublicKey({ key: spki, format: "der", type: "spki" })
+    assert.isTrue(verify(null, Buffer.from(signed), key, Buffer.from(signature?.value ?? "", "base64")))
+    const bits = Array.from(createHash("sha256").update(spki).digest(), (byte) => byte.toString(2).padStart(8, "0"))
+    const letters = `${bits.join("")}0000`
+      .match(/.{5}/g)
+      ?.map((five) => "abcdefghijklmnopqrstuvwxyz234567"[parseInt(five, 2)])
+    assert.strictEqual(rest.sender, letters?.join(""))
+  })
+
+  it("counts the cases of each file of vectors", () => {
+    const rows = Array.from(page.matchAll(/^\| `([a-z-]+\.json)` \| [^|]+ \| (\d+) \|/gm), ([, file, count]) => [
+      file,
+      Number(count)
+    ])
+    assert.strictEqual(rows.length, 7)
+    for (const [file, count] of rows)
+      assert.strictEqual(readVectors<PayloadCase>(String(file)).length, count, String(file))
+  })
+})

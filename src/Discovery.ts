@@ -91,37 +91,32 @@ export const plan = (
     if (id !== undefined) taken.add(id)
   }
 
+  const peerOf = (id: NodeId | undefined): PeerBook.PeerRecord | undefined =>
+    id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+  /** Not before; `Infinity` too is a time that never comes. */
+  const isLater = (dueAt: number): boolean => {
+    if (dueAt > now) nextAt = Math.min(nextAt, dueAt)
+    return dueAt > now
+  }
+
   for (const record of sample([...HashMap.values(book.addresses)], Infinity, random)) {
-    const { address, id, nextAt: dueAt } = record
+    const { address, id } = record
     if (dialing.has(address.toString()) || (id !== undefined && (live.has(id) || taken.has(id)))) continue
-    if (!record.isBootstrap && record.giveUpAt <= now) continue
-    if (dueAt > now) {
-      nextAt = Math.min(nextAt, dueAt)
-      continue
-    }
-    const peer = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+    const peer = peerOf(id)
+    if (PeerBook.isGivenUp(record, now) || isLater(Math.max(record.nextAt, peer?.avoidUntil ?? 0))) continue
     const isRequested = peer?.isRequested === true && chosen.length + dialing.size < maxDials
     if (wanted() > 0 || isRequested) choose(address, id, undefined)
   }
   for (const hint of sample([...HashMap.values(book.hints)], Infinity, random)) {
     if (wanted() <= 0) break
-    if (live.has(hint.id) || taken.has(hint.id)) continue
+    if (live.has(hint.id) || taken.has(hint.id) || isLater(peerOf(hint.id)?.avoidUntil ?? 0)) continue
     const address = hint.addresses.find(
-      (other) => !dialing.has(other.toString()) && !HashMap.has(book.addresses, other.toString())
+      (other) =>
+        !dialing.has(other.toString()) &&
+        !HashMap.has(book.addresses, other.toString()) &&
+        !chosen.some((candidate) => candidate.address.toString() === other.toString())
     )
     if (address !== undefined) choose(address, hint.id, hint.id)
-  }
-  for (const peer of HashMap.values(book.peers)) {
-    if (wanted() <= 0) break
-    if (peer.status !== "disconnected" || live.has(peer.id) || taken.has(peer.id)) continue
-    if (peer.avoidUntil > now) {
-      nextAt = Math.min(nextAt, peer.avoidUntil)
-      continue
-    }
-    const address = peer.addresses.find(
-      (other) => !dialing.has(other.toString()) && !HashMap.has(book.addresses, other.toString())
-    )
-    if (address !== undefined) choose(address, peer.id, undefined)
   }
   return { dial: chosen, nextAt }
 }
@@ -185,7 +180,7 @@ export const make = Effect.gen(function* () {
     const room = (connection.identity?.maxMessageBytes ?? 0) - 1024
     const now = new Date(deadlines.wallNow()).toISOString()
     const peers = Payloads.fit(
-      chosen.map((entry) => ({ lastSeen: now, ...entry })),
+      chosen.map((entry) => Object.assign({ lastSeen: now }, entry)),
       room
     )
     connection.sendControl(node.control("PEER_LIST", { kind: "response", peers } as unknown as JsonObject, request.id))
@@ -220,6 +215,7 @@ export const make = Effect.gen(function* () {
   }
 
   const round = Effect.sync(() => {
+    book.update((state) => PeerBook.expired(state, deadlines.now()))
     for (const connection of sample([...pool.unsafeLive().values()], fanOut, random)) ask(connection)
     // What was given up for its age is found again by what others tell, and by bootstrap.
     poke()
@@ -232,17 +228,32 @@ export const make = Effect.gen(function* () {
 
   // --- Dialing ---
 
-  /** A name stands for all its addresses, asked for anew while none of them is connected. */
+  /** What each configured address stood for when it was last asked for. */
+  const meanings = new Map<PeerAddress, ReadonlyArray<PeerAddress>>()
+
+  const stands = (name: PeerAddress, addresses: ReadonlyArray<PeerAddress>): void => {
+    const before = meanings.get(name) ?? []
+    meanings.set(name, addresses)
+    const current = new Set([...meanings.values()].flat().map(String))
+    book.update((state) => {
+      const dropped = before.filter((address) => !current.has(address.toString()))
+      return addresses.reduce(PeerBook.addBootstrap, dropped.reduce(PeerBook.dropBootstrap, state))
+    })
+    poke()
+  }
+
+  /**
+   * A name stands for all its addresses, asked for anew while peers are wanted. One that cannot be resolved stands for
+   * what it stood for before, at first for itself, so that dialing it tells what is wrong.
+   */
   const bootstrap = Effect.forEach(
     config.bootstrap,
-    (address) =>
-      transport.resolve(address).pipe(
-        Effect.catchAll(() => Effect.succeed([address])),
-        Effect.map((addresses) => {
-          for (const resolved of addresses) book.update((state) => PeerBook.addBootstrap(state, resolved))
-        })
+    (name) =>
+      transport.resolve(name).pipe(
+        Effect.catchAll(() => Effect.succeed(meanings.get(name) ?? [name])),
+        Effect.map((addresses) => stands(name, addresses))
       ),
-    { discard: true }
+    { discard: true, concurrency: config.dialConcurrency }
   )
 
   const resolving = Effect.schedule(
@@ -265,6 +276,12 @@ export const make = Effect.gen(function* () {
       })
     })
 
+  /** Also where the connection that stays is another than the one dialed, which the address is then not known by. */
+  const remember = (address: PeerAddress, { identity }: Connection): void => {
+    if (identity === undefined || !pool.unsafeLive().has(identity.id)) return
+    book.update((state) => PeerBook.answered(state, address, identity.id))
+  }
+
   const dialing = Effect.gen(function* () {
     const fibers = yield* FiberSet.make()
     while (true) {
@@ -280,7 +297,11 @@ export const make = Effect.gen(function* () {
       for (const { address, hint } of dial) {
         yield* FiberSet.run(
           fibers,
-          pool.dial(address, hint === undefined ? {} : { hint }).pipe(Effect.ignore, Effect.ensuring(Effect.sync(poke)))
+          pool.dial(address, hint === undefined ? {} : { hint }).pipe(
+            Effect.map((connection) => remember(address, connection)),
+            Effect.ignore,
+            Effect.ensuring(Effect.sync(poke))
+          )
         )
       }
       // The dials just begun count as such only once their fibers have run.
@@ -289,10 +310,10 @@ export const make = Effect.gen(function* () {
     }
   }).pipe(Effect.scoped)
 
-  const run = Effect.zipRight(
-    bootstrap,
-    Effect.all([dialing, asking, resolving], { concurrency: "unbounded", discard: true })
-  ).pipe(Effect.zipRight(Effect.never), Effect.annotateLogs({ module: "Discovery" }))
+  const run = Effect.all([dialing, asking, Effect.zipRight(bootstrap, resolving)], {
+    concurrency: "unbounded",
+    discard: true
+  }).pipe(Effect.zipRight(Effect.never), Effect.annotateLogs({ module: "Discovery" }))
 
   return Discovery.of({
     run,

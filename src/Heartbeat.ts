@@ -147,6 +147,13 @@ interface Watched {
   readonly pings: Map<number, number>
 }
 
+const remote = (connection: Connection, detail: string) => ({
+  address: connection.remote,
+  peer: connection.identity?.id,
+  origin: "local" as const,
+  detail
+})
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -195,13 +202,6 @@ export const make = Effect.gen(function* () {
     }
     connection.sendControl(node.control("HEARTBEAT", { kind: "ping", seq }))
   }
-
-  const remote = (connection: Connection, detail: string) => ({
-    address: connection.remote,
-    peer: connection.identity?.id,
-    origin: "local" as const,
-    detail
-  })
 
   const act = (connection: Connection, finding: Finding): void => {
     switch (finding) {
@@ -281,6 +281,8 @@ export const make = Effect.gen(function* () {
   }).pipe(
     Effect.repeat(Schedule.spaced(Duration.millis(period))),
     Effect.zipRight(Effect.never),
+    // What was counted since the last sweep, and that no connection is left.
+    Effect.ensuring(Effect.sync(() => stats.publish(node.deadlines.now(), pool.totals(), [...pool.opened()].length))),
     Effect.annotateLogs({ module: "Heartbeat" })
   )
 

@@ -15,6 +15,7 @@ import { hasCharacters, utf8Length } from "./internal/Utf8.js"
 import type { Json, JsonObject } from "./Message.js"
 import { idPattern } from "./Message.js"
 import * as NodeId from "./NodeId.js"
+import { isUnspecified, normalizeHost } from "./PeerAddress.js"
 
 /**
  * The most entries that a PEER_LIST carries; a longer one is read so far.
@@ -48,16 +49,10 @@ export type Address = {
   readonly port: number
 }
 
-const mappedIPv4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i
-
-const normalizeHost = (host: string): string => mappedIPv4.exec(host)?.[1] ?? host
-
 const isHost = (u: unknown): u is string =>
   typeof u === "string" && u.length <= maxHostBytes && !/[[\]]/.test(u) && utf8Length(u) <= maxHostBytes
 
 const isPort = (u: unknown): u is number => typeof u === "number" && Number.isInteger(u) && u >= 0 && u <= 65_535
-
-const isUnspecified = (host: string): boolean => host === "" || host === "::" || host === "0.0.0.0"
 
 // --- HELLO ---
 

@@ -10,7 +10,13 @@ import * as Schema from "effect/Schema"
 const mappedIPv4 = /^::ffff:(\d{1,3}(?:\.\d{1,3}){3})$/i
 const encoder = new TextEncoder()
 
-const normalizeHost = (host: string): string => mappedIPv4.exec(host)?.[1] ?? host
+/**
+ * The host, an IPv4 address mapped into IPv6 written as IPv4.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const normalizeHost = (host: string): string => mappedIPv4.exec(host)?.[1] ?? host
 
 /**
  * A host of up to 253 bytes and a port from 0 to 65535. Compared by value (`Equal.equals`); `toString` gives the
@@ -42,14 +48,14 @@ const format = (host: string, port: number): string => (host.includes(":") ? `[$
 export const make = (host: string, port: number): PeerAddress => new PeerAddress({ host: normalizeHost(host), port })
 
 /**
- * Reads `host:port`, with an IPv6 host in brackets: `10.0.0.6:9470`, `node.example:9470`, `[::1]:9470`. The left side
- * says what is wrong with the text.
+ * Reads `host:port`, with an IPv6 host in brackets: `10.0.0.6:9470`, `node.example:9470`, `[::1]:9470`,
+ * `[fe80::1%eth0]:9470`. The left side says what is wrong with the text.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const parse = (text: string): Either.Either<PeerAddress, string> => {
-  const match = /^(?:\[([0-9A-Fa-f:.%]+)\]|([^\s:[\]/@]+)):(\d{1,5})$/.exec(text.trim())
+  const match = /^(?:\[([0-9A-Fa-f:.]+(?:%[\w.~-]+)?)\]|([^\s:[\]/@]+)):(\d{1,5})$/.exec(text.trim())
   if (match === null) {
     return Either.left(`"${text}" is not host:port (an IPv6 host stands in brackets: [::1]:9470)`)
   }
@@ -101,4 +107,5 @@ export const isLinkLocal = (host: string): boolean =>
  * @since 0.1.0
  * @category guards
  */
-export const isUnspecified = (host: string): boolean => host === "" || host === "::" || host === "0.0.0.0"
+export const isUnspecified = (host: string): boolean =>
+  host === "" || host === "::" || normalizeHost(host) === "0.0.0.0"

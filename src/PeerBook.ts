@@ -57,7 +57,7 @@ export interface AddressRecord {
   readonly attempts: number
   /** Not to be dialed before; `Infinity`: never. */
   readonly nextAt: number
-  /** Given up after; `Infinity` for a bootstrap peer. */
+  /** Given up after; `Infinity` for a bootstrap peer, 0 before the first failure, which sets it. */
   readonly giveUpAt: number
   readonly error: { readonly _tag: string; readonly message: string } | undefined
 }
@@ -126,6 +126,12 @@ const addressRecord = (state: State, address: PeerAddress.PeerAddress): AddressR
 
 const isLive = (peer: PeerRecord): boolean => peer.status === "connected" || peer.status === "suspect"
 
+/** Where a peer may be: the addresses it is known by, and those at which it answered. */
+const placesOf = (state: State, { addresses, id }: Pick<PeerRecord, "addresses" | "id">) => {
+  const met = [...HashMap.values(state.addresses)].filter((record) => record.id === id)
+  return distinct([...addresses, ...met.map(({ address }) => address)])
+}
+
 /**
  * An address to dial for ever.
  *
@@ -134,6 +140,17 @@ const isLive = (peer: PeerRecord): boolean => peer.status === "connected" || pee
  */
 export const addBootstrap = (state: State, address: PeerAddress.PeerAddress): State =>
   setAddress(state, { ...addressRecord(state, address), isBootstrap: true, giveUpAt: Infinity })
+
+/**
+ * A bootstrap name does not stand for the address any more: it is not dialed for its own sake.
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const dropBootstrap = (state: State, address: PeerAddress.PeerAddress): State => ({
+  ...state,
+  addresses: HashMap.remove(state.addresses, address.toString())
+})
 
 /**
  * A connection to a node is open. What is known of dialing it begins anew; over the limit, the peer not connected for
@@ -172,7 +189,11 @@ export const connected = (
     attempts: 0
   })
   next = { ...next, hints: HashMap.remove(next.hints, identity.id) }
-  for (const address of addresses) next = answered(next, address, identity.id)
+  // What a node says of another host proves nothing: it must not keep this node from dialing who is really there.
+  const proven = addresses.filter((address) => address === dialed || address.host === peer.address.host)
+  for (const address of placesOf(next, { id: identity.id, addresses: proven })) {
+    next = answered(next, address, identity.id)
+  }
   return forgetOldest(next, limits)
 }
 
@@ -180,8 +201,14 @@ const distinct = (addresses: ReadonlyArray<PeerAddress.PeerAddress>): ReadonlyAr
   ...new Map(addresses.map((address) => [address.toString(), address])).values()
 ]
 
-/** The address is a live node's: nothing is held against it. Only bootstrap addresses are kept for themselves. */
-const answered = (state: State, address: PeerAddress.PeerAddress, id: NodeId): State => {
+/**
+ * A node with a live connection was met at the address: nothing is held against it. Only bootstrap addresses are kept for
+ * themselves.
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const answered = (state: State, address: PeerAddress.PeerAddress, id: NodeId): State => {
   const record = addressRecord(state, address)
   return record.isBootstrap
     ? setAddress(state, { ...record, id, attempts: 0, nextAt: 0, error: undefined })
@@ -194,7 +221,13 @@ const forgetOldest = (state: State, limits: Limits): State => {
   for (const peer of HashMap.values(state.peers)) {
     if (!isLive(peer) && (oldest === undefined || peer.since < oldest.since)) oldest = peer
   }
-  return oldest === undefined ? state : { ...state, peers: HashMap.remove(state.peers, oldest.id) }
+  if (oldest === undefined) return state
+  const { id } = oldest
+  return {
+    ...state,
+    peers: HashMap.remove(state.peers, id),
+    addresses: HashMap.filter(state.addresses, (record) => record.isBootstrap || record.id !== id)
+  }
 }
 
 /**
@@ -229,7 +262,7 @@ export const requested = (state: State, id: NodeId): State => {
 export interface Ending {
   readonly status: Exclude<PeerStatus, "connected" | "suspect">
   readonly error: { readonly _tag: string; readonly message: string }
-  /** Not to be dialed for so long, milliseconds. */
+  /** Not to be dialed for so long, milliseconds. One that is `disconnected` is dialed again then. */
   readonly avoidFor: number
   /** If it is to be dialed again by back-off: when first, and for how long in all, milliseconds from now. */
   readonly redial: { readonly after: number; readonly giveUpAfter: number } | undefined
@@ -256,22 +289,22 @@ export const ended = (state: State, id: NodeId, ending: Ending, now: number, wal
           // A peer closed on purpose is no longer wanted.
           isRequested: peer.isRequested && ending.status !== "disconnected"
         })
-  for (const address of peer.addresses) {
+  for (const address of placesOf(state, peer)) {
     const record = addressRecord(next, address)
-    if (ending.redial === undefined) {
-      if (record.isBootstrap) next = setAddress(next, { ...record, nextAt: avoidUntil, error: ending.error })
-      continue
-    }
-    next = setAddress(next, {
-      ...record,
-      id,
-      attempts: 0,
-      nextAt: now + ending.redial.after,
-      giveUpAt: record.isBootstrap ? Infinity : now + ending.redial.giveUpAfter,
-      error: ending.error
-    })
+    // A bootstrap address that the peer only says is its own.
+    if (record.isBootstrap && record.id !== id) continue
+    next = endedAt(next, { ...record, id, attempts: 0, error: ending.error }, ending, now)
   }
   return next
+}
+
+const endedAt = (state: State, record: AddressRecord, { avoidFor, redial, status }: Ending, now: number): State => {
+  const nextAt = now + (redial?.after ?? avoidFor)
+  if (record.isBootstrap) return setAddress(state, { ...record, nextAt })
+  if (redial !== undefined) return setAddress(state, { ...record, nextAt, giveUpAt: now + redial.giveUpAfter })
+  return status === "disconnected" && nextAt !== Infinity
+    ? setAddress(state, { ...record, nextAt, giveUpAt: 0 })
+    : { ...state, addresses: HashMap.remove(state.addresses, record.address.toString()) }
 }
 
 /**
@@ -312,18 +345,41 @@ const countAttempt = (state: State, id: NodeId): State => {
 }
 
 /** An address that was given up leaves no way back to it but being told of again. */
-const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State => {
+const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State =>
+  forgetHintsAt({ ...state, addresses: HashMap.remove(state.addresses, address.toString()) }, address)
+
+const forgetHintsAt = (state: State, address: PeerAddress.PeerAddress): State => {
   const key = address.toString()
-  const without = (addresses: ReadonlyArray<PeerAddress.PeerAddress>) =>
-    addresses.filter((other) => other.toString() !== key)
   return {
     ...state,
-    addresses: HashMap.remove(state.addresses, key),
     hints: HashMap.filterMap(state.hints, (hint) => {
-      const addresses = without(hint.addresses)
+      const addresses = hint.addresses.filter((other) => other.toString() !== key)
       return addresses.length === 0 ? Option.none() : Option.some({ ...hint, addresses })
     })
   }
+}
+
+/**
+ * Whether the address was dialed in vain for so long that it is not dialed any more.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isGivenUp = (record: AddressRecord, now: number): boolean =>
+  record.giveUpAt !== 0 && record.giveUpAt <= now
+
+/**
+ * Forgets the addresses whose time is over, also where they were not dialed in it since there were peers enough.
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const expired = (state: State, now: number): State => {
+  let next = state
+  for (const record of HashMap.values(state.addresses)) {
+    if (isGivenUp(record, now)) next = forgetAddress(next, record.address)
+  }
+  return next
 }
 
 /**
@@ -333,7 +389,7 @@ const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State =>
  * @category transitions
  */
 export const isSelf = (state: State, address: PeerAddress.PeerAddress): State =>
-  setAddress(state, { ...addressRecord(state, address), nextAt: Infinity, giveUpAt: Infinity })
+  forgetHintsAt(setAddress(state, { ...addressRecord(state, address), nextAt: Infinity, giveUpAt: Infinity }), address)
 
 /**
  * A hint turned out wrong: another node answered there.
@@ -366,7 +422,9 @@ export const hinted = (
     if (entry.id === self || HashMap.has(hints, entry.id)) continue
     const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
     if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
-    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
+    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port))).filter(
+      (address) => addressRecord(state, address).nextAt !== Infinity
+    )
     if (addresses.length === 0) continue
     hints = HashMap.set(hints, entry.id, { id: entry.id, addresses, teller })
     ofTeller++
@@ -384,10 +442,12 @@ export const nodeAt = (state: State, address: PeerAddress.PeerAddress): NodeId |
   const known = addressRecord(state, address).id
   if (known !== undefined) return known
   const key = address.toString()
+  let found: PeerRecord | undefined
   for (const peer of HashMap.values(state.peers)) {
-    if (peer.addresses.some((other) => other.toString() === key)) return peer.id
+    // A node that came back under another id stands beside what it was before.
+    if ((found === undefined || isLive(peer)) && peer.addresses.some((other) => other.toString() === key)) found = peer
   }
-  return undefined
+  return found?.id
 }
 
 /**

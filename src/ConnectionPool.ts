@@ -5,11 +5,13 @@
  *
  * @since 0.1.0
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as HashMap from "effect/HashMap"
@@ -95,6 +97,8 @@ export interface Receiver {
   readonly superseded: (loser: Connection, survivor: Connection, awaitEnd: boolean) => void
   /** The link is gone: nothing more comes of it. */
   readonly closed: (connection: Connection) => void
+  /** Whether an answer of the peer is waited for. */
+  readonly isBusy: (id: NodeId) => boolean
 }
 
 /**
@@ -158,6 +162,10 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
     ) => Effect.Effect<Connection, NetworkError.ConnectError>
     /** Closes a peer's connection with grace: what is queued goes out first. Returns when the link is gone. */
     readonly disconnect: (id: NodeId) => Effect.Effect<void>
+    /** The same, of this node's own accord: the peer may be dialed again after a minute. Does not wait. */
+    readonly giveUp: (id: NodeId) => Effect.Effect<void>
+    /** Whether an answer of the peer is waited for. */
+    readonly isBusy: (id: NodeId) => boolean
     /** Closes all, with grace, and admits and dials no more until `listen`. Returns when no link is left. */
     readonly shutdown: Effect.Effect<void>
     /** Ends a connection at once, as nothing can be said over it any more. */
@@ -245,6 +253,8 @@ export const make = Effect.gen(function* () {
   const all = new Set<Connection>()
   const inboundByHost = new Map<string, number>()
   const halfOpen = new Set<Connection>()
+  /** Links refused before anything was held for them, while they are told so. */
+  const turnedAway = new Set<Link>()
   const limbo = new Map<NodeId, Limbo>()
   /** Outbound handshakes: whom to tell, and the id of our HELLO. */
   const dials = new Map<
@@ -279,8 +289,10 @@ export const make = Effect.gen(function* () {
     return count
   }
 
-  const hasRoom = (direction: Direction): boolean => {
-    if (slots.size >= config.maxPeers) return false
+  /** A peer that changes its connection keeps its place. */
+  const hasRoom = (id: NodeId, direction: Direction): boolean => {
+    if (limbo.has(id)) return true
+    if (slots.size + limbo.size >= config.maxPeers) return false
     if (direction === "outbound") return true
     let inbound = 0
     for (const { current } of slots.values()) if (current.direction === "inbound") inbound++
@@ -315,29 +327,26 @@ export const make = Effect.gen(function* () {
       replyTo
     )
 
-  const localError = (
-    connection: { readonly remote: PeerAddress.PeerAddress; readonly identity?: Identity | undefined },
-    refusal: Handshake.Refusal,
-    peer = connection.identity?.id
-  ): NetworkError.ConnectionError =>
-    NetworkError.fromCode(refusal.code, {
-      address: connection.remote,
-      peer,
-      origin: "local",
-      detail: refusal.detail,
-      retryAfterMs: refusal.retryAfterMs
-    })
-
   /** Says no before anything is held for the link. */
   const turnAway = (link: Link, refusal: Handshake.Refusal): void => {
+    stats.count("handshakesFailed")
     report({
       _tag: "HandshakeFailed",
       address: link.remote,
       direction: "inbound",
       error: localError({ remote: link.remote }, refusal)
     })
+    if (turnedAway.size >= config.maxPendingHandshakes) return link.destroy()
+    turnedAway.add(link)
     const cancel = deadlines.after(closeTimeout, () => link.destroy())
-    link.attach({ onData: () => {}, onEnd: () => {}, onClose: cancel })
+    link.attach({
+      onData: () => {},
+      onEnd: () => {},
+      onClose: () => {
+        cancel()
+        turnedAway.delete(link)
+      }
+    })
     link.write([errorFrame(refusal, true)], () => link.end())
   }
 
@@ -416,7 +425,7 @@ export const make = Effect.gen(function* () {
     const refusal = Handshake.judge(local(), sender, theirs, connection.direction, {
       bannedForMs: offences.bannedFor(connection.remote.host, now),
       duplicate,
-      hasRoom: hasRoom(connection.direction),
+      hasRoom: hasRoom(sender, connection.direction),
       retryAfterMs: retryWhenFull
     })
     if (refusal !== undefined) {
@@ -451,19 +460,6 @@ export const make = Effect.gen(function* () {
     if (peers !== undefined) hint(envelope.sender, peers)
     connection.takeGoodbye(remoteError(connection, decoded.right, envelope.sender))
   }
-
-  const remoteError = (
-    connection: Connection,
-    error: Payloads.ErrorPayload,
-    peer: NodeId
-  ): NetworkError.ConnectionError =>
-    NetworkError.fromCode(error.code, {
-      address: connection.dialed ?? connection.remote,
-      peer,
-      origin: "remote",
-      detail: error.message.slice(0, 256),
-      retryAfterMs: error.retryAfterMs
-    })
 
   const hint = (teller: NodeId, peers: ReadonlyArray<Payloads.PeerEntry>): void =>
     book.update((state) => PeerBook.hinted(state, node.id, teller, peers, deadlines.now(), bookLimits))
@@ -533,6 +529,8 @@ export const make = Effect.gen(function* () {
       }
       reportOpened(connection, id)
     } else if (outcome.stays === "existing") {
+      const { dialed } = connection
+      if (dialed !== undefined) book.update((state) => PeerBook.answered(state, dialed, id))
       dropLoser(connection, slot.current, true)
     } else {
       const loser = slot.current
@@ -543,7 +541,11 @@ export const make = Effect.gen(function* () {
         dropLoser(loser, connection, outcome.rule === 2)
         for (const old of slot.standby) dropLoser(old, connection, false)
         if (outcome.rule === 3) setSlot(id, { current: connection, standby: [] })
-      } else loser.outbox.moveTo(connection.outbox)
+      } else {
+        // Until the other end closes it, it may yet be the one that stays.
+        loser.outbox.moveTo(connection.outbox)
+        receiver?.superseded(loser, connection, false)
+      }
     }
     const dial = dials.get(connection)
     dials.delete(connection)
@@ -564,6 +566,9 @@ export const make = Effect.gen(function* () {
         bookLimits
       )
     )
+    // The book forgets those that were away for longest.
+    if (past.size <= knownPeers) return
+    for (const id of past.keys()) if (!HashMap.has(book.get().peers, id)) past.delete(id)
   }
 
   const reportOpened = (connection: Connection, id: NodeId): void => {
@@ -571,12 +576,14 @@ export const make = Effect.gen(function* () {
     if (current !== undefined) report({ _tag: "Opened", connection, peer: current })
   }
 
-  /** The connection that stays has come: the peer was never away. A message not yet sent goes over it. */
+  /** The connection that stays has come: unless the peer has restarted, it was never away, and what was not sent goes there. */
   const leaveLimbo = (id: NodeId, waiting: Limbo, survivor: Connection): void => {
     limbo.delete(id)
     waiting.cancel()
     receiver?.superseded(waiting.connection, survivor, false)
-    for (const message of waiting.unsent) survivor.outbox.offerLater(message, () => {})
+    if (!isRestart(waiting.connection, survivor)) return survivor.outbox.takeOver(waiting.unsent)
+    reportLost(id, waiting.connection, waiting.unsent)
+    reportOpened(survivor, id)
   }
 
   // --- The end of a connection ---
@@ -586,7 +593,8 @@ export const make = Effect.gen(function* () {
     error: NetworkError.ConnectionError,
     unsent: ReadonlyArray<Outgoing>
   ): void => {
-    if (!isMeant(error)) stats.error(error._tag)
+    // That of a dial is counted with the dial.
+    if (!isMeant(error) && !dials.has(connection)) stats.error(error._tag)
     if (halfOpen.delete(connection)) {
       const dial = dials.get(connection)
       dials.delete(connection)
@@ -609,9 +617,7 @@ export const make = Effect.gen(function* () {
     if (next !== undefined) {
       // Another connection to the same node stands: it takes over what was not sent.
       setSlot(id, { current: next, standby: rest })
-      for (const message of unsent) next.outbox.offerLater(message, () => {})
-      receiver?.superseded(connection, next, false)
-      return
+      return next.outbox.takeOver(unsent)
     }
     setSlot(id, undefined)
     if (error._tag === "DuplicateConnection" && error.origin === "remote") {
@@ -625,19 +631,12 @@ export const make = Effect.gen(function* () {
     leave(id, error, unsent)
   }
 
-  const idsOf = (unsent: ReadonlyArray<Outgoing>): ReadonlyArray<string> =>
-    unsent.flatMap(({ id }) => (id === undefined ? [] : [id]))
-
   const reportLost = (id: NodeId, connection: Connection, unsent: ReadonlyArray<Outgoing>): void => {
     const ids = idsOf(unsent)
     stats.count("lost", ids.length)
     const successor = slots.get(id)?.current
     const current = peer(id)
-    if (
-      successor !== undefined &&
-      current !== undefined &&
-      successor.identity?.session !== connection.identity?.session
-    ) {
+    if (successor !== undefined && current !== undefined && isRestart(connection, successor)) {
       report({ _tag: "Restarted", peer: current, unsent: ids })
     } else if (ids.length > 0) report({ _tag: "Lost", peer: id, unsent: ids })
   }
@@ -656,10 +655,6 @@ export const make = Effect.gen(function* () {
 
   const endingOf = (error: NetworkError.ConnectionError): PeerBook.Ending => {
     const shown = { _tag: error._tag, message: error.message }
-    const redial = {
-      after: Policy.backoffDelay(backoff, 0, node.random()),
-      giveUpAfter: Duration.toMillis(Policy.giveUpAfter)
-    }
     switch (error._tag) {
       case "ShuttingDown":
         return error.origin === "remote"
@@ -669,22 +664,40 @@ export const make = Effect.gen(function* () {
         return {
           status: "disconnected",
           error: shown,
-          avoidFor: error.origin === "local" ? Infinity : (error.retryAfterMs ?? disconnectedFor),
+          avoidFor:
+            error.origin === "local"
+              ? (error.retryAfterMs ?? Infinity)
+              : Math.min(error.retryAfterMs ?? disconnectedFor, Duration.toMillis(Policy.longestRetryAfter)),
           redial: undefined
         }
       case "DuplicateConnection":
-        return { status: "disconnected", error: shown, avoidFor: 0, redial }
-      case "Banned": {
-        const avoidFor = Policy.retryDelay(backoff, error, 0, node.random()) ?? disconnectedFor
         return {
-          status: error.origin === "local" ? "banned" : "disconnected",
+          status: "disconnected",
           error: shown,
-          avoidFor,
-          redial: undefined
+          avoidFor: 0,
+          redial: {
+            after: Policy.backoffDelay(backoff, 0, node.random()),
+            giveUpAfter: Duration.toMillis(Policy.giveUpAfter)
+          }
         }
-      }
+      case "Banned":
+        return error.origin === "local"
+          ? { status: "banned", error: shown, avoidFor: error.retryAfterMs ?? disconnectedFor, redial: undefined }
+          : deadOf(error)
       default:
-        return { status: "dead", error: shown, avoidFor: 0, redial }
+        return deadOf(error)
+    }
+  }
+
+  /** It is dialed again as the policy of the error says. */
+  const deadOf = (error: NetworkError.ConnectionError): PeerBook.Ending => {
+    const delay = Policy.retryDelay(backoff, error, 0, node.random())
+    const isAsked = Policy.of(error).retry === "retryAfter"
+    return {
+      status: "dead",
+      error: { _tag: error._tag, message: error.message },
+      avoidFor: delay === undefined ? Duration.toMillis(config.healingInterval) : isAsked ? delay : 0,
+      redial: delay === undefined ? undefined : { after: delay, giveUpAfter: Duration.toMillis(Policy.giveUpAfter) }
     }
   }
 
@@ -770,6 +783,15 @@ export const make = Effect.gen(function* () {
     if (about.type !== "ERROR") connection.sendControl(errorFrame(refusal, false, about.id))
   }
 
+  const onFault = (connection: Connection, refusal: Handshake.Refusal): void => {
+    if (connection.phase === "closing" || connection.phase === "closed") return
+    stats.count("invalid")
+    if (offences.count(connection.remote.host, deadlines.now()) && connection.phase !== "handshaking") {
+      return ban(connection)
+    }
+    close(connection, refusal)
+  }
+
   const ban = (connection: Connection): void =>
     close(connection, {
       code: "BANNED",
@@ -780,13 +802,7 @@ export const make = Effect.gen(function* () {
   const owner: Owner = {
     receive,
     invalid: (connection, detail, about) => invalid(connection, detail, about),
-    fault: (connection, fault) => {
-      stats.count("invalid")
-      if (offences.count(connection.remote.host, deadlines.now()) && connection.phase !== "handshaking") {
-        return ban(connection)
-      }
-      close(connection, fault)
-    },
+    fault: (connection, fault) => onFault(connection, fault),
     ended: onEnded,
     recovered: (connection) => setSuspect(connection, false),
     closed: onClosed
@@ -805,6 +821,22 @@ export const make = Effect.gen(function* () {
 
   const permits = Effect.unsafeMakeSemaphore(config.dialConcurrency)
   const dialFibers = yield* FiberSet.make()
+  const forkDial = yield* FiberSet.runtime(dialFibers)<never>()
+
+  const openLink = (address: PeerAddress.PeerAddress): Effect.Effect<Link, NetworkError.ConnectError> =>
+    Effect.suspend(() => {
+      const millis = Duration.toMillis(config.connectTimeout)
+      let arrived: Link | undefined = undefined
+      return transport.dial(address).pipe(
+        Effect.map((link) => (arrived = link)),
+        Effect.timeoutFail({
+          duration: config.connectTimeout,
+          onTimeout: () => new NetworkError.DialTimeout({ address, millis })
+        }),
+        // It may have come in the very moment in which nobody waited for it any more.
+        Effect.onError(() => Effect.sync(() => arrived?.destroy()))
+      )
+    })
 
   const connectOnce = (
     address: PeerAddress.PeerAddress,
@@ -812,18 +844,10 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<Connection, NetworkError.ConnectError> =>
     Effect.uninterruptibleMask((restore) =>
       Effect.gen(function* () {
-        if (slots.size + outboundHandshakes() >= config.maxPeers) {
+        if (slots.size + limbo.size + outboundHandshakes() >= config.maxPeers) {
           return yield* localError({ remote: address }, { code: "TOO_MANY_CONNECTIONS", detail: "maxPeers is reached" })
         }
-        const millis = Duration.toMillis(config.connectTimeout)
-        const link = yield* restore(
-          transport.dial(address).pipe(
-            Effect.timeoutFail({
-              duration: config.connectTimeout,
-              onTimeout: () => new NetworkError.DialTimeout({ address, millis })
-            })
-          )
-        )
+        const link = yield* restore(openLink(address))
         const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
         const connection = new Connection({ link, owner, settings: connectionSettings, deadlines, dialed: address })
         const hello = node.compose("HELLO", Handshake.hello(local(), link.remote))
@@ -903,7 +927,9 @@ export const make = Effect.gen(function* () {
           error: { _tag: error._tag, message: error.message },
           // A bootstrap address is never given up for good.
           retryAfter:
-            record?.isBootstrap === true ? Math.min(retryAfter, Duration.toMillis(config.healingInterval)) : retryAfter,
+            record?.isBootstrap === true && retryAfter === Infinity
+              ? Duration.toMillis(config.healingInterval)
+              : retryAfter,
           giveUpAfter: Duration.toMillis(Policy.giveUpAfter)
         },
         now
@@ -922,35 +948,37 @@ export const make = Effect.gen(function* () {
   const startDial = (
     address: PeerAddress.PeerAddress,
     options: DialOptions
-  ): Effect.Effect<Connection, NetworkError.ConnectError> =>
-    Effect.gen(function* () {
-      const key = address.toString()
-      const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
-      dialing.set(key, result)
-      yield* FiberSet.run(
-        dialFibers,
-        permits
-          .withPermits(1)(connectOnce(address, options.expect))
-          .pipe(
-            Effect.tap((connection) =>
-              Effect.sync(() => {
-                const { hint: hinted } = options
-                if (hinted !== undefined && connection.identity?.id !== hinted) {
-                  book.update((state) => PeerBook.dropHint(state, hinted))
-                }
-              })
-            ),
-            Effect.tapError((error) => Effect.sync(() => onDialFailed(address, error, options.isOnce === true))),
-            Effect.onExit((exit) => {
-              dialing.delete(key)
-              return exit._tag === "Failure" && exit.cause._tag === "Interrupt"
-                ? Deferred.fail(result, new NetworkError.NetworkNotRunning())
-                : Deferred.done(result, exit)
+  ): Effect.Effect<Connection, NetworkError.ConnectError> => {
+    const key = address.toString()
+    const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
+    dialing.set(key, result)
+    const fiber = forkDial(
+      permits
+        .withPermits(1)(connectOnce(address, options.expect))
+        .pipe(
+          Effect.tap((connection) =>
+            Effect.sync(() => {
+              const { hint: hinted } = options
+              if (hinted !== undefined && connection.identity?.id !== hinted) {
+                book.update((state) => PeerBook.dropHint(state, hinted))
+              }
             })
-          )
+          ),
+          Effect.tapError((error) => Effect.sync(() => onDialFailed(address, error, options.isOnce === true)))
+        )
+    )
+    // An observer also hears of a fiber that was interrupted before its first step.
+    fiber.addObserver((exit) => {
+      dialing.delete(key)
+      Deferred.unsafeDone(
+        result,
+        Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)
+          ? Effect.fail(new NetworkError.NetworkNotRunning())
+          : exit
       )
-      return yield* Deferred.await(result)
     })
+    return Deferred.await(result)
+  }
 
   const dial = (
     address: PeerAddress.PeerAddress,
@@ -1000,16 +1028,24 @@ export const make = Effect.gen(function* () {
     return closing
   }
 
-  const allClosed = (connections: ReadonlyArray<Connection>): Effect.Effect<void> =>
+  /** Waits until the links are gone, for so long at most; where nothing can be interrupted, too. */
+  const allClosed = (connections: ReadonlyArray<Connection>, millis = Infinity): Effect.Effect<void> =>
     Effect.async((resume) => {
-      const check = (): void => {
-        if (connections.some((connection) => all.has(connection))) return
+      const forget = (): void => {
         whenClosed.delete(check)
+        cancel()
+      }
+      const done = (): void => {
+        forget()
         resume(Effect.void)
       }
+      const check = (): void => {
+        if (!connections.some((connection) => all.has(connection))) done()
+      }
+      const cancel = deadlines.after(millis, done)
       whenClosed.add(check)
       check()
-      return Effect.sync(() => whenClosed.delete(check))
+      return Effect.sync(forget)
     })
 
   const destroyAll = (connections: ReadonlyArray<Connection>): Effect.Effect<void> =>
@@ -1019,6 +1055,7 @@ export const make = Effect.gen(function* () {
           connection.destroy(localError(connection, { code: "SHUTTING_DOWN", detail: "not closed in time" }))
         }
       }
+      for (const link of turnedAway) link.destroy()
     })
 
   const disconnect = (id: NodeId): Effect.Effect<void> =>
@@ -1026,16 +1063,24 @@ export const make = Effect.gen(function* () {
       allClosed(retire(id, { code: "DISCONNECTED", detail: "closed by the application" }, shutdownGrace))
     )
 
+  const giveUp = (id: NodeId): Effect.Effect<void> =>
+    Effect.sync(() => {
+      const detail = "more connections than wanted"
+      retire(id, { code: "DISCONNECTED", detail, retryAfterMs: disconnectedFor }, shutdownGrace)
+    })
+
   const shutdown = Effect.gen(function* () {
     running = false
     listening = undefined
+    // All at once: one after the other, each would hand its turn to dial to the next.
+    for (const fiber of dialFibers) fiber.unsafeInterruptAsFork(FiberId.none)
     yield* FiberSet.clear(dialFibers)
     const refusal: Handshake.Refusal = { code: "SHUTTING_DOWN", detail: "the node stops" }
     const drainMillis = Math.max(shutdownGrace - closeTimeout, shutdownGrace / 2)
     for (const id of [...slots.keys(), ...limbo.keys()]) retire(id, refusal, drainMillis)
     for (const connection of halfOpen) close(connection, refusal)
     const left = [...all]
-    yield* allClosed(left).pipe(Effect.timeoutOption(config.shutdownGrace))
+    yield* allClosed(left, shutdownGrace)
     yield* destroyAll(left)
     yield* allClosed(left)
   })
@@ -1108,9 +1153,14 @@ export const make = Effect.gen(function* () {
     advertised,
     dial,
     disconnect,
+    giveUp,
+    isBusy: (id) => receiver?.isBusy(id) === true,
     shutdown,
     kill: (connection, error) => connection.destroy(error),
-    close: (connection, refusal, replyTo) => close(connection, refusal, replyTo),
+    close: (connection, refusal, replyTo) =>
+      codePolicy(refusal.code)?.countsAsInvalid === true
+        ? onFault(connection, refusal)
+        : close(connection, refusal, replyTo),
     suspect: (connection) => setSuspect(connection, true),
     invalid: (connection, detail, envelope) => invalid(connection, detail, envelope),
     on: (type, handler) => {
@@ -1128,6 +1178,39 @@ interface InvalidMessage {
   readonly type?: string | undefined
   readonly id?: string | undefined
 }
+
+const localError = (
+  connection: { readonly remote: PeerAddress.PeerAddress; readonly identity?: Identity | undefined },
+  refusal: Handshake.Refusal,
+  peer = connection.identity?.id
+): NetworkError.ConnectionError =>
+  NetworkError.fromCode(refusal.code, {
+    address: connection.remote,
+    peer,
+    origin: "local",
+    detail: refusal.detail,
+    retryAfterMs: refusal.retryAfterMs
+  })
+
+const remoteError = (
+  connection: Connection,
+  error: Payloads.ErrorPayload,
+  peer: NodeId
+): NetworkError.ConnectionError =>
+  NetworkError.fromCode(error.code, {
+    address: connection.dialed ?? connection.remote,
+    peer,
+    origin: "remote",
+    detail: error.message.slice(0, 256),
+    retryAfterMs: error.retryAfterMs
+  })
+
+const idsOf = (unsent: ReadonlyArray<Outgoing>): ReadonlyArray<string> =>
+  unsent.flatMap(({ id }) => (id === undefined ? [] : [id]))
+
+/** The same node, but another run of it. */
+const isRestart = ({ identity: before }: Connection, { identity: after }: Connection): boolean =>
+  before?.session !== undefined && after?.session !== undefined && before.session !== after.session
 
 /** A connection that somebody wanted to end: no error to be counted. */
 const isMeant = (error: NetworkError.ConnectionError): boolean =>

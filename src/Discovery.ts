@@ -121,11 +121,47 @@ export const plan = (
   return { dial: chosen, nextAt }
 }
 
+/**
+ * Whom to dial so that the halves of a split network find each other: at random one bootstrap or remembered node that is
+ * not connected, also one that left or was given up; never one that the application disconnected, nor one that is to be
+ * left alone for now.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const heal = (
+  book: PeerBook.State,
+  view: Pick<View, "now" | "live" | "dialing" | "random">
+): PeerAddress | undefined => {
+  const { dialing, live, now, random } = view
+  const places: Array<PeerAddress> = []
+  for (const { address, id, isBootstrap, nextAt } of HashMap.values(book.addresses)) {
+    const peer = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+    const isAvoided = peer?.avoidUntil === Infinity || (peer?.status !== "left" && (peer?.avoidUntil ?? 0) > now)
+    if (isBootstrap && nextAt !== Infinity && !isAvoided && (id === undefined || !live.has(id))) places.push(address)
+  }
+  for (const peer of HashMap.values(book.peers)) {
+    const isAvoided = peer.status === "left" ? peer.avoidUntil === Infinity : peer.avoidUntil > now
+    const [address] = sample(peer.addresses, 1, random)
+    if (!live.has(peer.id) && !isAvoided && address !== undefined) places.push(address)
+  }
+  const [chosen] = sample(
+    places.filter((address) => !dialing.has(address.toString())),
+    1,
+    random
+  )
+  return chosen
+}
+
 /** Peers asked in a round. */
 const fanOut = 3
 
 /** Entries asked for. */
 const listLimit = 32
+
+/** Peers that are told of one just connected, and how often, milliseconds. */
+const announceTo = 8
+const announceEvery = 1000
 
 /** A peer's questions that wait for an answer: more than these are forgotten. */
 const maxQuestions = 4
@@ -173,17 +209,40 @@ export const make = Effect.gen(function* () {
     connection.sendControl(node.encode(request))
   }
 
-  const answer = (connection: Connection, request: Envelope, limit: number): void => {
-    const told = request.sender
-    const known = PeerBook.known(book.get(), told, connection.remote)
-    const chosen = sample(known, Math.min(limit, Payloads.maxPeerEntries), random)
+  const tell = (
+    connection: Connection,
+    kind: "response" | "announce",
+    entries: ReadonlyArray<Payloads.PeerEntry>,
+    replyTo?: string
+  ): void => {
     const room = (connection.identity?.maxMessageBytes ?? 0) - 1024
-    const now = new Date(deadlines.wallNow()).toISOString()
+    const lastSeen = new Date(deadlines.wallNow()).toISOString()
     const peers = Payloads.fit(
-      chosen.map((entry) => Object.assign({ lastSeen: now }, entry)),
+      entries.map((entry) => Object.assign({ lastSeen }, entry)),
       room
     )
-    connection.sendControl(node.control("PEER_LIST", { kind: "response", peers } as unknown as JsonObject, request.id))
+    connection.sendControl(node.control("PEER_LIST", { kind, peers } as unknown as JsonObject, replyTo))
+  }
+
+  const answer = (connection: Connection, request: Envelope, limit: number): void => {
+    const known = PeerBook.known(book.get(), request.sender, connection.remote)
+    tell(connection, "response", sample(known, Math.min(limit, Payloads.maxPeerEntries), random), request.id)
+  }
+
+  /** Peers connected since the last announcement. */
+  const fresh = new Set<NodeId>()
+
+  const announceLater = (id: NodeId): void => {
+    if (fresh.size === 0) deadlines.after(announceEvery, announce)
+    fresh.add(id)
+  }
+
+  const announce = (): void => {
+    for (const [told, connection] of sample([...pool.unsafeLive()], announceTo, random)) {
+      const news = PeerBook.known(book.get(), told, connection.remote).filter(({ id }) => fresh.has(id))
+      if (news.length > 0) tell(connection, "announce", news.slice(0, Payloads.maxPeerEntries))
+    }
+    fresh.clear()
   }
 
   pool.on("PEER_LIST", (connection, envelope) => {
@@ -310,7 +369,47 @@ export const make = Effect.gen(function* () {
     }
   }).pipe(Effect.scoped)
 
-  const run = Effect.all([dialing, asking, Effect.zipRight(bootstrap, resolving)], {
+  // --- Healing ---
+
+  /** Over the target, one connection that nobody needs gives way to the one that was made. */
+  const giveWay = (healed: Connection): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      const live = pool.unsafeLive()
+      const id = healed.identity?.id
+      if (live.size <= config.targetPeers) return Effect.void
+      const [leaving] = sample(
+        [...live].filter(
+          ([peer, { direction }]) =>
+            direction === "outbound" &&
+            peer !== id &&
+            !pool.isBusy(peer) &&
+            Option.match(HashMap.get(book.get().peers, peer), { onNone: () => true, onSome: (r) => !r.isRequested })
+        ),
+        1,
+        random
+      )
+      return leaving === undefined ? Effect.void : pool.giveUp(leaving[0])
+    })
+
+  const healing = Effect.schedule(
+    Effect.suspend(() => {
+      const address = heal(book.get(), {
+        now: deadlines.now(),
+        live: new Set(pool.unsafeLive().keys()),
+        dialing: pool.dialing(),
+        random
+      })
+      if (address === undefined) return Effect.void
+      return pool.dial(address, { isOnce: true }).pipe(
+        Effect.tap((connection) => Effect.sync(() => remember(address, connection))),
+        Effect.flatMap(giveWay),
+        Effect.ignore
+      )
+    }),
+    Schedule.spaced(config.healingInterval).pipe(Schedule.jitteredWith({ min: 0.8, max: 1.2 }))
+  )
+
+  const run = Effect.all([dialing, asking, healing, Effect.zipRight(bootstrap, resolving)], {
     concurrency: "unbounded",
     discard: true
   }).pipe(Effect.zipRight(Effect.never), Effect.annotateLogs({ module: "Discovery" }))
@@ -319,6 +418,7 @@ export const make = Effect.gen(function* () {
     run,
     met: (connection) => {
       ask(connection)
+      if (connection.identity !== undefined) announceLater(connection.identity.id)
       poke()
     },
     poke

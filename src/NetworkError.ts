@@ -55,6 +55,35 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>("synapse-p2p/
 }
 
 /**
+ * The state folder cannot be used. `pid`: the process that has it, where that is known.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class StateFolderFailed extends Schema.TaggedError<StateFolderFailed>("synapse-p2p/StateFolderFailed")(
+  "StateFolderFailed",
+  {
+    path: Schema.String,
+    reason: Schema.Literal("InUse", "NotWritable", "NotAFolder", "Other"),
+    pid: Schema.optional(Schema.Number),
+    cause: Cause
+  }
+) {
+  override get message(): string {
+    switch (this.reason) {
+      case "InUse":
+        return `the state folder ${this.path} is in use by ${this.pid === undefined ? "another process" : `process ${this.pid}`}: stop that process, or choose another folder (stateDir) for this node`
+      case "NotWritable":
+        return `the state folder ${this.path} cannot be written to${causeText(this.cause)}: choose another folder (stateDir), or let this user write there`
+      case "NotAFolder":
+        return `the state folder ${this.path} is not a folder: choose another one (stateDir), or move that file away`
+      case "Other":
+        return `the state folder ${this.path} cannot be used${causeText(this.cause)}`
+    }
+  }
+}
+
+/**
  * The network is stopped, or has not been started.
  *
  * @since 0.1.0
@@ -221,7 +250,9 @@ interface Remote {
 
 const remoteText = (error: Remote, what: string): string =>
   `${error.peer === undefined ? error.address : `${error.peer} at ${error.address}`}: ${what}${
-    error.detail === "" || error.detail === what ? "" : ` (${error.origin === "remote" ? "it says: " : ""}${error.detail})`
+    error.detail === "" || error.detail === what
+      ? ""
+      : ` (${error.origin === "remote" ? "it says: " : ""}${error.detail})`
   }`
 
 /**
@@ -794,6 +825,7 @@ export type RequestError =
 export type NetworkError =
   | ConfigInvalid
   | ListenFailed
+  | StateFolderFailed
   | ConnectError
   | RequestError
   | BatchFailed

@@ -72,9 +72,15 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
     readonly disconnect: (peer: string) => Effect.Effect<void>
     /**
      * Succeeds with the message's id when it is handed to the connection; waits while the queue is full, up to
-     * `sendTimeout`. Delivery is in order and at most once.
+     * `sendTimeout`. Delivery is in order and at most once. With `relay`, to a peer that is not connected it goes over
+     * others, and success means that one of them at least has been handed it.
      */
-    readonly sendMessage: <A, I>(peer: string, type: MessageType<A, I>, payload: A) => Effect.Effect<string, SendError>
+    readonly sendMessage: <A, I>(
+      peer: string,
+      type: MessageType<A, I>,
+      payload: A,
+      options?: Router.SendOptions
+    ) => Effect.Effect<string, SendError>
     /** Many messages of one type at once, in order: their ids. When it fails it says how many were taken. */
     readonly sendMessages: <A, I>(
       peer: string,
@@ -310,11 +316,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
       running = { service, search }
       startedAt = deadlines.now()
       yield* Effect.logInfo(`node ${node.id} listens at ${address}`)
-      if (!PeerAddress.isLoopback(address.host)) {
-        yield* Effect.logWarning(
-          "connections are not encrypted, and anyone who can reach this port can join: keep it on a network you trust"
-        )
-      }
       yield* publish({ _tag: "Listening", address })
     }).pipe(Effect.uninterruptible, exclusive.withPermits(1))
 
@@ -334,8 +335,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
       yield* Effect.logInfo(`node ${node.id} has stopped`)
       yield* publish({ _tag: "Stopped" })
     }).pipe(Effect.uninterruptible, exclusive.withPermits(1))
-
-    yield* Effect.addFinalizer(() => stop)
 
     const whileRunning = <A, E, R2>(effect: Effect.Effect<A, E, R2>): Effect.Effect<A, E | NetworkNotRunning, R2> =>
       Effect.suspend((): Effect.Effect<A, E | NetworkNotRunning, R2> =>
@@ -478,7 +477,8 @@ export const make = <R = never>(options: Options<R> = {}) =>
           })
         ),
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
-      sendMessage: (peer, type, payload) => whileRunning(router.sendMessage(peer, type, payload)),
+      sendMessage: (peer, type, payload, sendOptions) =>
+        whileRunning(router.sendMessage(peer, type, payload, sendOptions)),
       sendMessages: (peer, type, payloads) =>
         Effect.suspend(() => {
           const ids: Array<string> = []
@@ -523,6 +523,8 @@ export const make = <R = never>(options: Options<R> = {}) =>
     })
 
     for (const handler of options.handlers ?? []) yield* register(handler)
+    // Handlers outlive the connections, so that what comes in while the node stops is still handled.
+    yield* Effect.addFinalizer(() => stop)
     if (options.autoStart !== false) yield* start
     return network
   })

@@ -399,8 +399,11 @@ export const isSelf = (state: State, address: PeerAddress.PeerAddress): State =>
  */
 export const dropHint = (state: State, id: NodeId): State => ({ ...state, hints: HashMap.remove(state.hints, id) })
 
+/** Addresses kept of one node that is only heard of. */
+const hintAddresses = 8
+
 /**
- * What a peer told of others. Hints only: bounded in all and per teller, none about this node itself, about peers that
+ * What a peer told of others. Hints only: bounded in all and per teller, fairly shared among tellers, none about this node itself, about peers that
  * are connected, or about those that are to be left alone for now.
  *
  * @since 0.1.0
@@ -415,19 +418,38 @@ export const hinted = (
   limits: Limits
 ): State => {
   let { hints } = state
-  let ofTeller = 0
-  for (const hint of HashMap.values(hints)) if (hint.teller === teller) ofTeller++
+  const counts = new Map<NodeId, number>()
+  for (const hint of HashMap.values(hints)) counts.set(hint.teller, (counts.get(hint.teller) ?? 0) + 1)
+  const count = (of: NodeId, by: number): void => {
+    counts.set(of, (counts.get(of) ?? 0) + by)
+  }
   for (const entry of entries) {
-    if (HashMap.size(hints) >= limits.hints || ofTeller >= limits.hintsPerTeller) break
-    if (entry.id === self || HashMap.has(hints, entry.id)) continue
+    if (entry.id === self) continue
     const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
     if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
     const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port))).filter(
       (address) => addressRecord(state, address).nextAt !== Infinity
     )
     if (addresses.length === 0) continue
+    const before = Option.getOrUndefined(HashMap.get(hints, entry.id))
+    if (before !== undefined) {
+      // What one says does not keep out what another says of the same node.
+      const joined = distinct([...before.addresses.slice(0, hintAddresses / 2), ...addresses]).slice(0, hintAddresses)
+      hints = HashMap.set(hints, entry.id, { ...before, addresses: joined })
+      continue
+    }
+    if ((counts.get(teller) ?? 0) >= limits.hintsPerTeller) continue
+    if (HashMap.size(hints) >= limits.hints) {
+      // Who told most gives way, so that many liars cannot shut out one who has told little.
+      const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
+      if (most <= (counts.get(teller) ?? 0) + 1) break
+      const given = Option.getOrUndefined(HashMap.findFirst(hints, (hint) => hint.teller === busiest))
+      if (given === undefined) break
+      hints = HashMap.remove(hints, given[0])
+      count(busiest, -1)
+    }
     hints = HashMap.set(hints, entry.id, { id: entry.id, addresses, teller })
-    ofTeller++
+    count(teller, 1)
   }
   return { ...state, hints }
 }

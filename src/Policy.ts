@@ -75,6 +75,10 @@ const mistake = { ...call, level: "Error" } as const
 export const policies = {
   ConfigInvalid: { ...mistake, advice: "Correct the settings it names; nothing was started." },
   ListenFailed: { ...mistake, advice: "Choose another port (0: any free one) or host, or stop what holds this one." },
+  StateFolderFailed: {
+    ...mistake,
+    advice: "Choose another folder, or stop the process that has this one; nothing was started."
+  },
   NetworkNotRunning: { ...call, advice: "Start the network first." },
   AddressInvalid: { ...call, advice: "Write the address as host:port, IPv6 as [host]:port." },
 

@@ -33,6 +33,7 @@ import * as NetworkError from "./NetworkError.js"
 import { annotatePeer } from "./NetworkLogger.js"
 import { NetworkStats } from "./NetworkStats.js"
 import type { NodeId } from "./NodeId.js"
+import * as NodeIds from "./NodeId.js"
 import * as Payloads from "./Payloads.js"
 import type { BroadcastReceipt } from "./Peer.js"
 
@@ -43,10 +44,12 @@ import type { BroadcastReceipt } from "./Peer.js"
 export class Router extends Context.Tag("synapse-p2p/Router")<
   Router,
   {
+    /** With `relay`, over other nodes to one that is not connected. */
     readonly sendMessage: <A, I>(
       peer: string,
       type: MessageType<A, I>,
-      payload: A
+      payload: A,
+      options?: SendOptions
     ) => Effect.Effect<string, NetworkError.SendError>
     readonly request: <A, B, F, I>(
       peer: string,
@@ -70,6 +73,16 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
     readonly idle: Effect.Effect<void>
   }
 >() {}
+
+/**
+ * `relay`: where the peer is not connected, the message goes over others.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SendOptions {
+  readonly relay?: boolean
+}
 
 // --- Handlers ---
 
@@ -156,7 +169,16 @@ export const otherHandler = <R>(
 ): Handler<R> => ({
   type: undefined,
   answers: true,
-  run: (message) => Effect.mapError(run(message), (failure) => refusal(failure))
+  run: (message) =>
+    Effect.matchEffect(run(message), {
+      onFailure: (failure) => Effect.fail(refusal(failure)),
+      onSuccess: (reply) => {
+        const fault = message.expectsReply ? Message.payloadFault(reply) : undefined
+        return fault === undefined
+          ? Effect.succeed(reply)
+          : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer is not JSON: ${fault}` })
+      }
+    })
 })
 
 const refusal = (failure: unknown): Refused => {
@@ -184,8 +206,13 @@ const streamCapacity = 256
 
 interface Pending {
   readonly peer: NodeId
+  /** Over which it was asked. */
+  readonly connection: Connection
   readonly settle: (answer: Answer) => void
 }
+
+/** Those who read a type's messages as a stream. */
+type Readers = Set<Mailbox.Mailbox<Envelope & { readonly via: NodeId }>>
 
 type Answer =
   | { readonly _tag: "Reply"; readonly payload: JsonObject }
@@ -208,7 +235,7 @@ export const make = Effect.gen(function* () {
   const seen = new SeenMemory({ maxAgeMillis: Duration.toMillis(config.seenMemory), maxIds: config.seenIds })
   const routes = new Routes()
   const handlers = new Map<string | undefined, Handler<never>>()
-  const streams = new Map<string, Set<Mailbox.Mailbox<Envelope & { readonly via: NodeId }>>>()
+  const streams = new Map<string, Readers>()
   const pending = new Map<string, Pending>()
   /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
   const slow = new WeakSet<Connection>()
@@ -244,14 +271,15 @@ export const make = Effect.gen(function* () {
       settle(undefined)
       return () => {}
     }
-    let cancelDeadline = (): void => {}
-    const cancelWaiting = connection.outbox.offerLater(message, (taken) => {
-      cancelDeadline()
-      settle(taken ? undefined : new NetworkError.PeerNotConnected({ peer }))
-    })
-    cancelDeadline = deadlines.after(sendTimeout, () => {
+    let cancelWaiting = (): void => {}
+    const cancelDeadline = deadlines.after(sendTimeout, () => {
       cancelWaiting()
       settle(new NetworkError.SendTimeout({ peer, millis: sendTimeout }))
+    })
+    // Over a connection that has ended, the answer comes at once.
+    cancelWaiting = connection.outbox.offerLater(message, (taken) => {
+      cancelDeadline()
+      settle(taken ? undefined : new NetworkError.PeerNotConnected({ peer }))
     })
     return () => {
       cancelDeadline()
@@ -276,6 +304,22 @@ export const make = Effect.gen(function* () {
     })
   }
 
+  /** Hands a message for a node that is not connected to those that may bring it there: to one of them at least. */
+  const handTargeted = (
+    envelope: Envelope,
+    recipient: NodeId
+  ): Effect.Effect<string, NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout> => {
+    const [first, ...others] = nextHops(envelope, undefined, pool.unsafeLive(), relays, routes)
+    const via = first?.identity?.id
+    if (first === undefined || via === undefined) {
+      return Effect.fail(new NetworkError.PeerNotConnected({ peer: recipient }))
+    }
+    const frame = node.encode(envelope)
+    const isTaken = (way: Connection): boolean =>
+      frame.length - Frame.headerBytes <= longest(way) && way.outbox.offer({ frame, id: envelope.id })
+    return [first, ...others].filter(isTaken).length > 0 ? Effect.succeed(envelope.id) : hand(first, via, envelope)
+  }
+
   const connectionTo = (peer: string): Effect.Effect<Connection, NetworkError.PeerNotConnected> =>
     Effect.flatMap(Ref.get(pool.live), (live) => {
       const connection = live.get(peer as NodeId)
@@ -287,13 +331,20 @@ export const make = Effect.gen(function* () {
   const sendMessage = <A, I>(
     peer: string,
     type: MessageType<A, I>,
-    payload: A
+    payload: A,
+    { relay = false }: SendOptions = {}
   ): Effect.Effect<string, NetworkError.SendError> =>
-    Effect.flatMap(connectionTo(peer), (connection): Effect.Effect<string, NetworkError.SendError> => {
+    Effect.flatMap(Ref.get(pool.live), (live): Effect.Effect<string, NetworkError.SendError> => {
+      const connection = live.get(peer as NodeId)
+      if (connection === undefined && !(relay && NodeIds.is(peer))) {
+        return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
+      }
       const encoded = encodePayload(type, payload)
-      return Either.isLeft(encoded)
-        ? Effect.fail(encoded.left)
-        : hand(connection, peer as NodeId, node.compose(type.name, encoded.right))
+      if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
+      const recipient = peer as NodeId
+      return connection === undefined
+        ? handTargeted(node.compose(type.name, encoded.right, { recipient, ttl: config.broadcastTtl }), recipient)
+        : hand(connection, recipient, node.compose(type.name, encoded.right))
     })
 
   const broadcast = <A, I>(
@@ -395,6 +446,7 @@ export const make = Effect.gen(function* () {
       })
       pending.set(id, {
         peer,
+        connection,
         settle: (answer) => {
           finish()
           resume(conclude(answer, peer, id, type))
@@ -457,6 +509,13 @@ export const make = Effect.gen(function* () {
 
   // --- Receiving ---
 
+  const openRequests = (peer?: NodeId): number => {
+    if (peer === undefined) return pending.size
+    let count = 0
+    for (const waiting of pending.values()) if (waiting.peer === peer) count++
+    return count
+  }
+
   const listensFor = (type: string): boolean =>
     handlers.has(type) || handlers.has(undefined) || (streams.get(type)?.size ?? 0) > 0
 
@@ -467,16 +526,21 @@ export const make = Effect.gen(function* () {
     if (!isBroadcast) answerError(connection, envelope, "UNSUPPORTED_TYPE", `type: nobody listens for it here`)
   }
 
+  /** Whether any link took it. */
   const pass = (connection: Connection, envelope: Envelope): boolean => {
     const via = connection.identity?.id
     const hops = nextHops(envelope, via, pool.unsafeLive(), relays, routes)
     if (hops.length === 0) return false
     const frame = node.encode({ ...envelope, ttl: (envelope.ttl ?? 1) - 1 })
+    let isPassed = false
     for (const next of hops) {
       if (frame.length - Frame.headerBytes > longest(next)) stats.count("tooLarge")
-      else stats.count(next.outbox.offer({ frame, id: undefined }) ? "relayed" : "relaySkipped")
+      else if (next.outbox.offer({ frame, id: undefined })) {
+        isPassed = true
+        stats.count("relayed")
+      } else stats.count("relaySkipped")
     }
-    return true
+    return isPassed
   }
 
   pool.setReceiver({
@@ -501,8 +565,6 @@ export const make = Effect.gen(function* () {
     },
     error: (connection, envelope, error) => {
       const waiting = envelope.replyTo === undefined ? undefined : pending.get(envelope.replyTo)
-      // A neighbour may say that there is no way to another node; of itself a peer speaks for itself.
-      if (waiting !== undefined && error.code === "NO_ROUTE") return waiting.settle({ _tag: "Error", error })
       if (waiting !== undefined) return onReply(envelope, { _tag: "Error", error })
       fork(
         Effect.logDebug(`the peer answers ${error.code}: ${error.message.slice(0, 256)}`).pipe(
@@ -511,7 +573,8 @@ export const make = Effect.gen(function* () {
       )
     },
     superseded: (loser, survivor, awaitEnd) => delivery.follow(loser, survivor, awaitEnd),
-    closed: (connection) => delivery.closed(connection)
+    closed: (connection) => delivery.closed(connection),
+    isBusy: (id) => openRequests(id) > 0
   })
 
   // --- Answering ---
@@ -599,17 +662,17 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<Exit.Exit<JsonObject, Refused>> =>
     Effect.exit(Effect.suspend(() => registered.run(received(connection, envelope))))
 
-  const offerToStreams = (connection: Connection, envelope: Envelope): Effect.Effect<void> => {
-    const readers = streams.get(envelope.type)
-    if (readers === undefined) return Effect.void
+  const offerToStreams = (readers: Readers, connection: Connection, envelope: Envelope): Effect.Effect<void> => {
     const message = { ...envelope, via: connection.identity?.id ?? envelope.sender }
     return Effect.forEach([...readers], (reader) => reader.offer(message), { discard: true })
   }
 
   const handleOneWay = (connection: Connection, envelope: Envelope): Effect.Effect<void> => {
     const registered = handlers.get(envelope.type) ?? handlers.get(undefined)
-    stats.count("delivered")
-    const toStreams = streams.has(envelope.type) ? offerToStreams(connection, envelope) : Effect.void
+    const readers = streams.get(envelope.type)
+    // Whoever listened when it came may be gone since.
+    stats.count(registered === undefined && readers === undefined ? "unsupported" : "delivered")
+    const toStreams = readers === undefined ? Effect.void : offerToStreams(readers, connection, envelope)
     if (registered === undefined) return toStreams
     return Effect.zipRight(
       toStreams,
@@ -698,13 +761,14 @@ export const make = Effect.gen(function* () {
     Stream.unwrapScoped(
       Effect.gen(function* () {
         const mailbox = yield* Mailbox.make<Envelope & { readonly via: NodeId }>({ capacity: streamCapacity })
-        const readers = streams.get(type.name) ?? new Set()
         yield* Effect.acquireRelease(
           Effect.sync(() => {
+            const readers: Readers = streams.get(type.name) ?? new Set()
             readers.add(mailbox)
             streams.set(type.name, readers)
+            return readers
           }),
-          () =>
+          (readers) =>
             Effect.suspend(() => {
               readers.delete(mailbox)
               if (readers.size === 0) streams.delete(type.name)
@@ -742,16 +806,15 @@ export const make = Effect.gen(function* () {
     messages,
     peerGone: (peer, unsent) => {
       const never = new Set(unsent)
+      // It may be back by now, and asked anew.
+      const current = pool.unsafeLive().get(peer)
       for (const [id, waiting] of pending) {
-        if (waiting.peer === peer) waiting.settle({ _tag: "Gone", sent: !never.has(id) })
+        if (waiting.peer === peer && waiting.connection !== current) {
+          waiting.settle({ _tag: "Gone", sent: !never.has(id) })
+        }
       }
     },
-    openRequests: (peer) => {
-      if (peer === undefined) return pending.size
-      let count = 0
-      for (const waiting of pending.values()) if (waiting.peer === peer) count++
-      return count
-    },
+    openRequests,
     waiting: delivery.waiting,
     idle: delivery.idle
   })

@@ -65,7 +65,7 @@ const options = {
   )
 }
 
-const flags = [
+const flags = new Set([
   "--config",
   "--host",
   "--port",
@@ -75,7 +75,7 @@ const flags = [
   "--log-level",
   "--log-format",
   "--json"
-]
+])
 
 // @effect/cli has a --log-level of its own, which it takes away before the command sees it, and which knows neither our
 // other sources nor our way to complain. Under another name it comes through.
@@ -107,7 +107,7 @@ const fault = (doc: HelpDoc.HelpDoc): string => {
   const text = textOf(HelpDoc.toAnsiText(doc)).replaceAll(/\s+/g, " ").trim()
   const argument = unknown.exec(text)?.[1]
   if (argument === undefined) return text
-  return flags.includes(argument) ? `${argument} stands without a value, or twice` : `there is no ${argument}`
+  return flags.has(argument) ? `${argument} stands without a value, or twice` : `there is no ${argument}`
 }
 
 // Wherever they stand, these are what the person wants; @effect/cli looks for them in front only.

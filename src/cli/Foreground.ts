@@ -22,6 +22,6 @@ export const run = <R>(
     const network = yield* P2PNetwork
     yield* Effect.raceFirst(network.start, interrupted)
     yield* Effect.raceFirst(Effect.scoped(Effect.zipRight(show, Effect.never)), interrupted)
-    yield* Effect.logInfo("Stopping: by signal (a second one stops at once)")
+    yield* Effect.logInfo("stopping: by signal (a second one stops at once)")
     yield* network.stop
   })

@@ -60,6 +60,9 @@ export interface KeptRequests {
 
 const shuttingDown: Unanswered = { _tag: "ShuttingDown", message: "the node stops" }
 
+// Neither part can hold a space.
+const name = (from: string, id: string): string => `${from} ${id}`
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -67,9 +70,6 @@ const shuttingDown: Unanswered = { _tag: "ShuttingDown", message: "the node stop
 export const make = (limit: Duration.Duration): KeptRequests => {
   const waiting = new Map<string, Deferred.Deferred<JsonObject, Json | Unanswered>>()
   let closed = false
-
-  // Neither part can hold a space.
-  const name = (from: string, id: string): string => `${from} ${id}`
 
   const timeout = {
     duration: limit,

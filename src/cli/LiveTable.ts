@@ -32,7 +32,7 @@ export const show = (screen: Screen, terminal: Terminal): Effect.Effect<void, ne
     yield* Effect.addFinalizer(() => Effect.sync(() => screen.show([])))
     yield* Effect.forkScoped(
       Effect.catchAllCause(Effect.repeat(draw, Schedule.spaced("1 second")), (cause) =>
-        Effect.logError("The table of peers is not shown any more", cause)
+        Effect.logError("the table of peers is not shown any more", cause)
       )
     )
   })

@@ -17,8 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as NetworkConfig from "../NetworkConfig.js"
 import type { ConfigInvalid, HandlerExists, ListenFailed } from "../NetworkError.js"
 import * as NetworkLogger from "../NetworkLogger.js"
-import { P2PNetwork } from "../P2PNetwork.js"
-import * as EventLog from "./EventLog.js"
+import type { P2PNetwork } from "../P2PNetwork.js"
 import * as Flags from "./Flags.js"
 import * as Foreground from "./Foreground.js"
 import * as Graceful from "./Graceful.js"
@@ -91,30 +90,26 @@ const load = ({
     return yield* NetworkConfig.load({ ...file, flags: settings as NetworkConfig.Input })
   })
 
-/** How long the last lines may take to be read. */
-const lastWords = "1 second"
-
 const serve = (
   json: boolean,
   stdio: Stdio,
+  warnings: ReadonlyArray<string>,
   table: Effect.Effect<void, never, P2PNetwork | Scope.Scope>
 ): Effect.Effect<void, ListenFailed | HandlerExists, P2PNetwork | NetworkConfig.NetworkConfig> =>
   Graceful.run((interrupted) =>
-    Effect.scoped(
-      Effect.gen(function* () {
-        const settings = yield* NetworkConfig.NetworkConfig
-        const network = yield* P2PNetwork
-        const stopLogged = yield* Watch.events((event) => EventLog.log(network.nodeId, event))
-        if (json) {
-          const { maxMessageBytes, requestTimeout, shutdownGrace } = settings
-          yield* Sidecar.run({ ...stdio, interrupted, maxMessageBytes, requestTimeout, shutdownGrace })
-        } else {
-          yield* Foreground.run(interrupted, table)
-        }
-        yield* Effect.timeoutOption(stopLogged, lastWords)
-      })
-    )
+    Effect.gen(function* () {
+      const { maxMessageBytes, requestTimeout, sendTimeout, shutdownGrace } = yield* NetworkConfig.NetworkConfig
+      const warn = Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true })
+      // Where the start fails, that is all there is to say.
+      yield* Watch.events((event) => (event._tag === "Listening" ? warn : Effect.void))
+      const limits = { maxMessageBytes, requestTimeout, sendTimeout, shutdownGrace }
+      if (json) yield* Sidecar.run({ ...stdio, ...limits, interrupted })
+      else yield* Foreground.run(interrupted, table)
+    }).pipe(Effect.scoped)
   )
+
+/** How long the last lines may take to be read. */
+const lastWords = "1 second"
 
 const start = <E>(
   asked: Flags.Start,
@@ -132,8 +127,7 @@ const start = <E>(
     const table = terminal === undefined ? Effect.void : LiveTable.show(screen, terminal)
     const config = Layer.succeed(NetworkConfig.NetworkConfig, settings)
     const flushed = Effect.timeoutOption(Effect.interruptible(stdio.flushed), lastWords)
-    yield* Effect.forEach(warnings, (warning) => Effect.logWarning(warning), { discard: true }).pipe(
-      Effect.zipRight(serve(asked.json, stdio, table)),
+    yield* serve(asked.json, stdio, warnings, table).pipe(
       Effect.provide(network.pipe(Layer.provideMerge(NetworkLogger.layer), Layer.provideMerge(config))),
       LiveTable.withLogAbove(screen, stdio.writeError),
       // A signal ends the process at once when this is over.

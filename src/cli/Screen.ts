@@ -17,6 +17,7 @@ export interface Screen {
 
 const up = (lines: number): string => `\u001B[${lines}A`
 const clearBelow = "\u001B[0J"
+const draw = (lines: ReadonlyArray<string>): string => lines.map((line) => `${line}\n`).join("")
 
 /**
  * @since 0.1.0
@@ -26,7 +27,6 @@ export const make = (write: (text: string) => void): Screen => {
   let shown: ReadonlyArray<string> = []
 
   const erase = (): string => (shown.length === 0 ? "" : `\r${up(shown.length)}${clearBelow}`)
-  const draw = (lines: ReadonlyArray<string>): string => lines.map((line) => `${line}\n`).join("")
 
   return {
     show: (lines) => {

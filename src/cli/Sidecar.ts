@@ -9,15 +9,13 @@
  *
  * @since 0.1.0
  */
-import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import * as FiberSet from "effect/FiberSet"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
-import type { Json, JsonObject } from "../Message.js"
+import type { JsonObject } from "../Message.js"
 import type { Received } from "../MessageType.js"
 import type { HandlerExists, ListenFailed } from "../NetworkError.js"
 import { P2PNetwork } from "../P2PNetwork.js"
@@ -31,6 +29,7 @@ import type { Line } from "./LineDecoder.js"
 import * as LineDecoder from "./LineDecoder.js"
 import type { OutputClosed } from "./Stdio.js"
 import * as Watch from "./Watch.js"
+import * as Workers from "./Workers.js"
 
 /**
  * @since 0.1.0
@@ -49,6 +48,8 @@ export interface Options {
   readonly maxMessageBytes: number
   /** How long a request of another node waits for the `reply`. */
   readonly requestTimeout: Duration.Duration
+  /** How long a send waits for those before it to the same peer. */
+  readonly sendTimeout: Duration.Duration
   /** How long commands get to end before the network is stopped. */
   readonly shutdownGrace: Duration.Duration
   /** How many commands run side by side; default 256. */
@@ -138,45 +139,16 @@ export const run = (options: Options): Effect.Effect<Ending, ListenFailed | Hand
 
       // --- Commands ---
 
-      const runner = yield* CommandRunner.make(kept)
-      const permits = yield* Effect.makeSemaphore(options.concurrency ?? 256)
-      // Told apart for the end: what hands something over is worth waiting for, what waits for another node is not.
-      const handingOver = yield* FiberSet.make<void>()
-      const waiting = yield* FiberSet.make<void>()
+      const workers = yield* Workers.make({
+        runner: yield* CommandRunner.make(kept, options.sendTimeout),
+        emit,
+        concurrency: options.concurrency ?? 256
+      })
 
-      const answer = (
-        { command, ...ref }: Asked,
-        result: Effect.Effect<Json, Commands.LineError>
-      ): Effect.Effect<void> =>
-        result.pipe(
-          Effect.matchCauseEffect({
-            onSuccess: (value) => emit({ event: "result", ...ref, ok: true, value }),
-            onFailure: (cause) => {
-              const failure = Cause.failureOption(cause)
-              if (failure._tag === "Some") return emit({ event: "result", ...ref, ok: false, error: failure.value })
-              return Effect.zipRight(
-                Effect.logError(`The command ${command.command} broke`, cause),
-                emit({
-                  event: "result",
-                  ...ref,
-                  ok: false,
-                  error: { _tag: "Defect", message: "a fault of this program: see its log" }
-                })
-              )
-            }
-          })
-        )
-
-      const take = (asked: Asked): Effect.Effect<void> => {
-        const { command } = asked
-        if (command.command === "stop") {
-          return Effect.zipRight(end({ _tag: "StopCommand", asked }), Effect.never)
-        }
-        const fibers = CommandRunner.isHandingOver(command) ? handingOver : waiting
-        return Effect.flatMap(permits.take(1), () =>
-          FiberSet.run(fibers, Effect.ensuring(answer(asked, runner.start(command)), permits.release(1)))
-        )
-      }
+      const take = (asked: Asked): Effect.Effect<void> =>
+        asked.command.command === "stop"
+          ? Effect.zipRight(end({ _tag: "StopCommand", asked }), Effect.never)
+          : workers.take(asked.command, asked)
 
       const maxLineBytes = 2 * options.maxMessageBytes
 
@@ -201,7 +173,7 @@ export const run = (options: Options): Effect.Effect<Ending, ListenFailed | Hand
         Effect.forEach(decoder.push(chunk), onLine, { discard: true })
       ).pipe(
         Effect.zipRight(Effect.suspend(() => Effect.forEach(decoder.end(), onLine, { discard: true }))),
-        Effect.catchAllCause((cause) => Effect.logWarning("The commands cannot be read any more", cause)),
+        Effect.catchAllCause((cause) => Effect.logWarning("the commands cannot be read any more", cause)),
         Effect.zipRight(end({ _tag: "EndOfInput" }))
       )
 
@@ -215,20 +187,22 @@ export const run = (options: Options): Effect.Effect<Ending, ListenFailed | Hand
       const reader = yield* Effect.forkScoped(readLines)
 
       const ending = yield* Deferred.await(ended)
-      yield* Effect.logInfo(`Stopping: ${reason(ending)}`)
+      yield* Effect.logInfo(`stopping: ${reason(ending)}`)
       yield* Fiber.interruptFork(reader)
       if (ending._tag !== "OutputClosed") {
-        const worth = ending._tag === "EndOfInput" ? [handingOver, waiting] : [handingOver]
-        yield* atMost(options.shutdownGrace, Effect.forEach(worth, FiberSet.awaitEmpty, { discard: true }))
+        const worth = ending._tag === "EndOfInput" ? workers.idle : workers.handedOver
+        yield* atMost(options.shutdownGrace, worth)
       }
       yield* kept.close
       yield* network.stop
-      // What has not ended with the network never will.
-      const ends = [FiberSet.awaitEmpty(handingOver), FiberSet.awaitEmpty(waiting), stopShown]
-      yield* atMost(lastWords, Effect.all(ends, { discard: true }))
-      const stopped = emit({ event: "stopped" })
-      const goodbye =
-        ending._tag === "StopCommand" ? Effect.zipRight(answer(ending.asked, Effect.succeed({})), stopped) : stopped
+      yield* atMost(lastWords, Effect.zipRight(workers.idle, stopShown))
+      // What has not ended with the network is cut off.
+      yield* atMost(lastWords, workers.interrupt)
+      const goodbye = Effect.gen(function* () {
+        yield* workers.failRest
+        if (ending._tag === "StopCommand") yield* workers.succeed(ending.asked, {})
+        yield* emit({ event: "stopped" })
+      })
       yield* atMost(lastWords, goodbye)
       return ending
     })

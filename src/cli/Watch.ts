@@ -27,7 +27,7 @@ export const events = <R>(
       event._tag === "Stopped" ? Effect.zipRight(tell(event), Deferred.succeed(stopped, undefined)) : tell(event)
     yield* Effect.forkScoped(
       Effect.catchAllCause(Stream.runForEach(network.events, onEvent), (cause) =>
-        Effect.logError("The events of the network are not shown any more", cause)
+        Effect.logError("the events of the network are not shown any more", cause)
       )
     )
     // The new fiber takes its place among the readers before anything more happens here.

@@ -87,6 +87,8 @@ export const make = (options: {
         Effect.ensuring(
           Effect.sync(() => {
             line.running = false
+            // A message may have come after the loop last looked.
+            wake(line)
             settle(line)
           })
         )
@@ -103,6 +105,7 @@ export const make = (options: {
 
     const lessActive = (line: Line): Effect.Effect<void> =>
       Effect.async((resume) => {
+        if (line.active < options.concurrency) return resume(Effect.void)
         line.unblock = () => resume(Effect.void)
       })
 
@@ -125,7 +128,11 @@ export const make = (options: {
 
     /** After a line has come to rest: those that wait for it go on, and what is over is forgotten. */
     const settle = (line: Line): void => {
-      for (const next of line.after) wake(next)
+      for (const next of line.after) {
+        wake(next)
+        // With nothing of its own to deliver it has come to rest as well.
+        if (!next.running && next.before.length === 0) settle(next)
+      }
       const { connection } = line
       if (
         connection.phase === "closed" &&
@@ -156,6 +163,8 @@ export const make = (options: {
         const next = lineOf(survivor)
         next.before.push({ line, awaitEnd })
         line.after.add(next)
+        // Its link may be gone already.
+        settle(line)
       },
       closed: (connection) => {
         const line = lines.get(connection)

@@ -3,6 +3,7 @@
  *
  * @internal
  */
+import { OrderedQueue } from "./OrderedQueue.js"
 
 const minute = 60_000
 
@@ -10,7 +11,8 @@ const minute = 60_000
 const maxAddresses = 4096
 
 export class Offences {
-  private readonly offences = new Map<string, Array<number>>()
+  /** When each was, of the last minute, oldest first. */
+  private readonly offences = new Map<string, OrderedQueue<number>>()
   private readonly bans = new Map<string, number>()
   private readonly allowed: number
   private readonly banMillis: number
@@ -24,7 +26,10 @@ export class Offences {
   /** Counts one; whether the address is banned now. */
   count(host: string, now: number): boolean {
     if (this.banMillis === 0) return false
-    const recent = (this.offences.get(host) ?? []).filter((at) => now - at < minute)
+    const recent = this.offences.get(host) ?? new OrderedQueue<number>()
+    for (let oldest = recent.peek(); oldest !== undefined && now - oldest >= minute; oldest = recent.peek()) {
+      recent.shift()
+    }
     recent.push(now)
     this.offences.delete(host)
     if (recent.length >= this.allowed) {

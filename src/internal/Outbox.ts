@@ -23,6 +23,8 @@ interface Waiter {
   readonly message: Outgoing
   readonly settle: (taken: boolean) => void
   cancelled: boolean
+  /** The outbox whose line it stands in. */
+  at: Outbox
 }
 
 /** What one write to the operating system holds at most, unless a single frame has begun that is longer. */
@@ -98,12 +100,12 @@ export class Outbox {
       settle(false)
       return () => {}
     }
-    const waiter: Waiter = { message, settle, cancelled: false }
+    const waiter: Waiter = { message, settle, cancelled: false, at: this }
     this.waiters.push(waiter)
     this.admitWaiters()
     return () => {
       waiter.cancelled = true
-      this.admitWaiters()
+      waiter.at.admitWaiters()
     }
   }
 
@@ -139,12 +141,18 @@ export class Outbox {
   /** Moves unsent data and those who wait to another outbox, behind what it holds, beyond its limits if need be. */
   moveTo(other: Outbox): void {
     this.dataBytes = 0
-    for (const message of this.data.drain()) other.push(message)
+    other.takeOver(this.data.drain())
     for (const waiter of this.waiters.drain()) {
-      if (!waiter.cancelled) other.waiters.push(waiter)
+      if (waiter.cancelled) continue
+      waiter.at = other
+      other.waiters.push(waiter)
     }
-    this.closed = true
     other.admitWaiters()
+  }
+
+  /** Queues what another outbox was to send, beyond the limits if need be. */
+  takeOver(messages: ReadonlyArray<Outgoing>): void {
+    for (const message of messages) this.push(message)
   }
 
   private push(message: Outgoing): void {
@@ -215,29 +223,22 @@ export class Outbox {
     const batch: Array<Uint8Array> = []
     let bytes = 0
     const take = (frame: Uint8Array): void => {
-      if (frame.length > sliceBytes) {
-        batch.push(frame.subarray(0, sliceBytes))
-        this.rest = frame.subarray(sliceBytes)
-        bytes += sliceBytes
-      } else {
-        batch.push(frame)
-        bytes += frame.length
-      }
+      const slice = frame.length > sliceBytes ? frame.subarray(0, sliceBytes) : frame
+      this.rest = slice === frame ? undefined : frame.subarray(sliceBytes)
+      batch.push(slice)
+      bytes += slice.length
     }
-    if (this.rest !== undefined) {
-      const rest = this.rest
-      this.rest = undefined
-      take(rest)
-    }
+    const isOpen = (): boolean => bytes < sliceBytes && this.rest === undefined
+    if (this.rest !== undefined) take(this.rest)
     const wasFull = this.isControlFull
-    while (bytes < sliceBytes && this.rest === undefined) {
+    while (isOpen()) {
       const frame = this.control.shift()
       if (frame === undefined) break
       this.controlBytes -= frame.length
       this.framesOut++
       take(frame)
     }
-    while (bytes < sliceBytes && this.rest === undefined) {
+    while (isOpen()) {
       const next = this.data.peek()
       // A long frame starts a write of its own, so that a write is never much more than a slice.
       if (next === undefined || (bytes > 0 && bytes + next.frame.length > sliceBytes)) break

@@ -3,12 +3,18 @@
  *
  * @since 0.1.0
  */
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import * as NetworkConfig from "../NetworkConfig.js"
-import type { ConfigInvalid, HandlerExists, ListenFailed } from "../NetworkError.js"
+import type { ConfigInvalid, HandlerExists, ListenFailed, StateFolderFailed } from "../NetworkError.js"
 import * as NodeIdentity from "../NodeIdentity.js"
 import * as P2PNetwork from "../P2PNetwork.js"
+import type { Transport } from "../Transport.js"
+import * as StateFolder from "./StateFolder.js"
 import * as TcpTransport from "./TcpTransport.js"
 
 /**
@@ -19,8 +25,29 @@ import * as TcpTransport from "./TcpTransport.js"
  */
 export interface Options<out R = never> extends NetworkConfig.Input, P2PNetwork.Options<R> {}
 
+/** The parts of a node that is who the folder says, and finds again whom it knew. */
+const partsIn = (stateDir: string) =>
+  StateFolder.layerPeers.pipe(
+    Layer.provideMerge(P2PNetwork.layerParts),
+    Layer.provide(StateFolder.layerIdentity),
+    Layer.provide(StateFolder.layer(stateDir)),
+    Layer.provide(Layer.merge(NodeFileSystem.layer, NodePath.layer))
+  )
+
+const layerIn = <R>(
+  stateDir: Option.Option<string>,
+  options: P2PNetwork.Options<R>
+): Layer.Layer<
+  P2PNetwork.P2PNetwork,
+  ListenFailed | HandlerExists | StateFolderFailed,
+  NetworkConfig.NetworkConfig | Transport | Exclude<R, Scope.Scope>
+> =>
+  Option.isNone(stateDir)
+    ? P2PNetwork.layer(options).pipe(Layer.provide(Layer.fresh(NodeIdentity.layer)))
+    : Layer.fresh(P2PNetwork.layerFromParts(options).pipe(Layer.provide(partsIn(stateDir.value))))
+
 /**
- * A node with settings that stand in the context.
+ * A node with settings that stand in the context. Fails with `StateFolderFailed` where it cannot have its `stateDir`.
  *
  * @since 0.1.0
  * @category layers
@@ -29,9 +56,12 @@ export const layerConfig = <R = never>(
   options: P2PNetwork.Options<R> = {}
 ): Layer.Layer<
   P2PNetwork.P2PNetwork,
-  ListenFailed | HandlerExists,
+  ListenFailed | HandlerExists | StateFolderFailed,
   NetworkConfig.NetworkConfig | Exclude<R, Scope.Scope>
-> => P2PNetwork.layer(options).pipe(Layer.provide(Layer.merge(Layer.fresh(NodeIdentity.layer), TcpTransport.layer)))
+> =>
+  Layer.unwrapEffect(Effect.map(NetworkConfig.NetworkConfig, ({ stateDir }) => layerIn(stateDir, options))).pipe(
+    Layer.provide(TcpTransport.layer)
+  )
 
 /**
  * A node with these settings and the defaults for the rest; the environment is not looked at.
@@ -47,7 +77,11 @@ export const layerConfig = <R = never>(
  */
 export const layer = <R = never>(
   options: Options<R> = {}
-): Layer.Layer<P2PNetwork.P2PNetwork, ListenFailed | HandlerExists | ConfigInvalid, Exclude<R, Scope.Scope>> => {
+): Layer.Layer<
+  P2PNetwork.P2PNetwork,
+  ListenFailed | HandlerExists | StateFolderFailed | ConfigInvalid,
+  Exclude<R, Scope.Scope>
+> => {
   const { autoStart, handlers, ...settings } = options
   return layerConfig<R>(given({ autoStart, handlers })).pipe(Layer.provide(NetworkConfig.layer(settings)))
 }
@@ -60,7 +94,11 @@ export const layer = <R = never>(
  */
 export const layerFromEnv = <R = never>(
   options: Options<R> = {}
-): Layer.Layer<P2PNetwork.P2PNetwork, ListenFailed | HandlerExists | ConfigInvalid, Exclude<R, Scope.Scope>> => {
+): Layer.Layer<
+  P2PNetwork.P2PNetwork,
+  ListenFailed | HandlerExists | StateFolderFailed | ConfigInvalid,
+  Exclude<R, Scope.Scope>
+> => {
   const { autoStart, handlers, ...settings } = options
   return layerConfig<R>(given({ autoStart, handlers })).pipe(Layer.provide(NetworkConfig.layerFromEnv(settings)))
 }

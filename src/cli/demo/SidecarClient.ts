@@ -117,8 +117,7 @@ export const make = (options: {
 
     const onMessage = (message: JsonObject): Effect.Effect<void> =>
       Effect.gen(function* () {
-        const clock = yield* Clock.Clock
-        const at = yield* clock.currentTimeNanos
+        const at = yield* Clock.currentTimeNanos
         messages.push(message)
         for (const waiting of messageWaiting) {
           if (!waiting.isIt(message)) continue
@@ -186,14 +185,15 @@ export const make = (options: {
           return yield* Deferred.await(result)
         }),
       peers: () => peers,
-      waitForPeer: (peer, status) =>
-        Effect.gen(function* () {
-          const isIt = (): boolean => peers.get(peer) === status
+      waitForPeer: (peer, status) => {
+        const isIt = (): boolean => peers.get(peer) === status
+        return Effect.gen(function* () {
           if (isIt()) return
           const found = yield* Deferred.make<void>()
           peerWaiting.add({ isIt, found })
           yield* Deferred.await(found)
-        }),
+        })
+      },
       expectMessage: (isIt) =>
         Effect.map(Deferred.make<Shown>(), (found) => {
           messageWaiting.add({ isIt, found })

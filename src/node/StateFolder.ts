@@ -1,0 +1,238 @@
+/**
+ * What a node keeps on disk (the setting `stateDir`): its id in `identity.json`, the nodes it knows in `peers.json`, and a
+ * `lock` that keeps other processes out. A damaged file is set aside with a warning; after the start nothing that happens
+ * to the folder stops the node.
+ *
+ * @since 0.1.0
+ */
+import type { PlatformError } from "@effect/platform/Error"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import * as RememberedPeers from "../internal/RememberedPeers.js"
+import { sample } from "../internal/sample.js"
+import { LocalNode } from "../LocalNode.js"
+import { NetworkConfig } from "../NetworkConfig.js"
+import { StateFolderFailed } from "../NetworkError.js"
+import * as NodeId from "../NodeId.js"
+import { NodeIdentity } from "../NodeIdentity.js"
+import type { PeerEntry } from "../Payloads.js"
+import { PeerBook } from "../PeerBook.js"
+import * as FolderLock from "./FolderLock.js"
+import * as KeptFile from "./KeptFile.js"
+import { isReason } from "./systemError.js"
+
+/**
+ * @since 0.1.0
+ * @category tags
+ */
+export class StateFolder extends Context.Tag("synapse-p2p/StateFolder")<
+  StateFolder,
+  {
+    readonly path: string
+    /** The id that was configured, or kept, or else a new one; it is kept now. */
+    readonly nodeId: NodeId.NodeId
+    /** The nodes of this network that were kept, those seen last first. */
+    readonly remembered: ReadonlyArray<Required<PeerEntry>>
+    /** Keeps these nodes instead. What goes wrong is a warning, the first time. */
+    readonly keep: (peers: ReadonlyArray<Required<PeerEntry>>) => Effect.Effect<void>
+  }
+>() {}
+
+const IdentityFile = Schema.Struct({ version: Schema.Literal(1), nodeId: NodeId.NodeId })
+
+const PeersFile = Schema.Struct({
+  version: Schema.Literal(1),
+  network: Schema.String,
+  peers: Schema.Array(RememberedPeers.RememberedPeer).pipe(Schema.maxItems(RememberedPeers.maxPeers))
+})
+
+/** Node's own recursive way never ends where the system says that there is no such file, as it does in /proc. */
+const makeFolder = (
+  path: string,
+  mode = 0o700
+): Effect.Effect<void, PlatformError, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    const parent = (yield* Path.Path).dirname(path)
+    const make = files
+      .makeDirectory(path, { mode })
+      .pipe(
+        Effect.catchIf(isReason("AlreadyExists"), (error) =>
+          Effect.flatMap(Effect.option(files.stat(path)), (found) =>
+            Option.exists(found, ({ type }) => type === "Directory") ? Effect.void : Effect.fail(error)
+          )
+        )
+      )
+    return yield* Effect.catchIf(make, isReason("NotFound"), (error) =>
+      parent === path ? Effect.fail(error) : Effect.zipRight(makeFolder(parent, 0o777), make)
+    )
+  })
+
+const notWritable = new Set(["EACCES", "EPERM", "EROFS", "ENOENT", "ENOTDIR"])
+
+const failed =
+  (path: string) =>
+  (error: PlatformError | FolderLock.Held): StateFolderFailed => {
+    if (error._tag === "Held") {
+      return new StateFolderFailed({
+        path,
+        reason: "InUse",
+        ...(error.pid === undefined ? {} : { pid: error.pid })
+      })
+    }
+    const cause = error._tag === "SystemError" ? (error.cause ?? error) : error
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : ""
+    if (code === "EEXIST") return new StateFolderFailed({ path, reason: "NotAFolder" })
+    return new StateFolderFailed({ path, reason: notWritable.has(code) ? "NotWritable" : "Other", cause })
+  }
+
+/**
+ * Opens the folder, which is made where it does not exist, for this user only. Scope: gives it free. Fails with:
+ * `StateFolderFailed`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  given: string
+): Effect.Effect<
+  StateFolder["Type"],
+  StateFolderFailed,
+  NetworkConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const config = yield* NetworkConfig
+    const path = (yield* Path.Path).resolve(given)
+    yield* makeFolder(path)
+    const lock = yield* FolderLock.acquire(path)
+    const identityFile = yield* KeptFile.make(path, "identity.json", IdentityFile)
+    const peersFile = yield* KeptFile.make(path, "peers.json", PeersFile)
+
+    const kept = Option.map(yield* identityFile.read, ({ nodeId }) => nodeId)
+    const nodeId = yield* Option.match(
+      Option.orElse(config.nodeId, () => kept),
+      {
+        onNone: () => NodeId.random,
+        onSome: Effect.succeed
+      }
+    )
+    if (Option.isSome(kept) && kept.value !== nodeId) {
+      yield* Effect.logWarning(`this node was ${kept.value} and is ${nodeId} from now on, as the settings say`)
+    }
+    if (!Option.contains(kept, nodeId)) yield* identityFile.write({ version: 1, nodeId })
+
+    const { network } = config
+    const keptPeers = yield* peersFile.read
+    const remembered = Option.match(keptPeers, {
+      onNone: () => [],
+      onSome: (file) => (file.network === network ? file.peers : [])
+    })
+    if (Option.isSome(keptPeers) && keptPeers.value.network !== network) {
+      yield* Effect.logWarning(`the nodes kept in ${path} are of the network ${keptPeers.value.network}: not used`)
+    }
+
+    let isFailing = false
+    const outcome = (problem: string | undefined): Effect.Effect<void> => {
+      const line =
+        problem === undefined
+          ? Effect.logInfo(`the nodes that this one knows are kept in ${path} again`)
+          : Effect.logWarning(`the nodes that this one knows cannot be kept in ${path}: ${problem}`)
+      return Effect.when(line, () => isFailing !== (isFailing = problem !== undefined))
+    }
+
+    const keep = (peers: ReadonlyArray<Required<PeerEntry>>): Effect.Effect<void> =>
+      Effect.gen(function* () {
+        if (!(yield* lock.confirm)) return yield* outcome("another process has taken the folder")
+        const written = yield* Effect.exit(peersFile.write({ version: 1, network, peers }))
+        yield* outcome(Exit.isSuccess(written) ? undefined : problemOf(written))
+      })
+
+    return StateFolder.of({ path, nodeId, remembered, keep })
+  }).pipe(Effect.mapError((error) => failed(given)(error)))
+
+const problemOf = (exit: Exit.Failure<void, PlatformError>): string => {
+  const error = Cause.squash(exit.cause)
+  return error instanceof Error ? error.message : String(error)
+}
+
+/**
+ * The folder at a path. Fails with: `StateFolderFailed`.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  path: string
+): Layer.Layer<StateFolder, StateFolderFailed, NetworkConfig | FileSystem.FileSystem | Path.Path> =>
+  Layer.scoped(StateFolder, make(path))
+
+/**
+ * A node that is who the folder says.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerIdentity: Layer.Layer<NodeIdentity, never, StateFolder> = Layer.effect(
+  NodeIdentity,
+  Effect.map(StateFolder, ({ nodeId }) => NodeIdentity.of({ id: nodeId }))
+)
+
+/** How often the book is looked at for something to keep. */
+const keepEvery = "1 second"
+
+/**
+ * Gives the nodes that were kept to the book, for discovery to dial; every `healingInterval` others of them, for as long
+ * as the layer lives. Keeps whom the book knows: within a second of a change, and at the end.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerPeers: Layer.Layer<never, never, StateFolder | PeerBook | LocalNode | NetworkConfig> =
+  Layer.scopedDiscard(
+    Effect.gen(function* () {
+      const { healingInterval, maxHints } = yield* NetworkConfig
+      const { deadlines, id, random } = yield* LocalNode
+      const folder = yield* StateFolder
+      const book = yield* PeerBook
+      let known = folder.remembered
+      let seen = book.get().peers
+      let keptAs = RememberedPeers.fingerprint(known)
+
+      const remind = (peers: typeof known): void =>
+        book.update((state) => RememberedPeers.remind(state, peers, id, deadlines.now(), maxHints))
+
+      const keep = Effect.suspend(() => {
+        known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
+        return folder.keep(known)
+      })
+
+      const keepChanges = Effect.suspend(() => {
+        const { peers } = book.get()
+        if (peers === seen) return Effect.void
+        seen = peers
+        known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
+        const current = RememberedPeers.fingerprint(known)
+        if (current === keptAs) return Effect.void
+        keptAs = current
+        return folder.keep(known)
+      })
+
+      remind(known)
+      yield* Effect.addFinalizer(() => keep)
+      yield* keepChanges.pipe(Effect.schedule(Schedule.spaced(keepEvery)), Effect.interruptible, Effect.forkScoped)
+      yield* Effect.sync(() => remind(sample(known, known.length, random))).pipe(
+        Effect.schedule(Schedule.spaced(healingInterval)),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
+    })
+  )

@@ -1,0 +1,406 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { Outbox, sliceBytes } from "../../src/internal/Outbox.js"
+import type { OutboxLimits } from "../../src/internal/Outbox.js"
+import { ManualLink, takeAll, turn } from "../utils/ManualLink.js"
+
+const frame = (bytes: number, fill = 1): Uint8Array => new Uint8Array(bytes).fill(fill)
+
+const message = (bytes: number, id: string | undefined = undefined, fill = 1) => ({ frame: frame(bytes, fill), id })
+
+const wide: OutboxLimits = { messages: 1_000, bytes: 10_000_000 }
+
+const make = (limits: OutboxLimits = wide, onControlRoom: () => void = () => {}) => {
+  const link = new ManualLink()
+  return { link, outbox: new Outbox(link, limits, onControlRoom) }
+}
+
+/** Which fills were written, each run of equal bytes once. */
+const fills = (link: ManualLink): ReadonlyArray<number> => {
+  const runs: Array<number> = []
+  for (const byte of link.written) if (runs.at(-1) !== byte) runs.push(byte)
+  return runs
+}
+
+describe("Outbox bounds", () => {
+  it("takes messages up to the bound in number, and again after a write has begun", async () => {
+    const { link, outbox } = make({ messages: 2, bytes: 1_000 })
+    assert.isTrue(outbox.offer(message(10)))
+    assert.isTrue(outbox.offer(message(10)))
+    assert.isFalse(outbox.offer(message(10)))
+    assert.isFalse(outbox.hasRoom(1))
+    assert.deepStrictEqual([outbox.queued, outbox.queuedBytes], [2, 20])
+    await turn()
+    assert.isTrue(outbox.isWriting)
+    assert.deepStrictEqual([outbox.queued, outbox.queuedBytes], [0, 0])
+    assert.isTrue(outbox.offer(message(10)))
+    await takeAll(link)
+    assert.strictEqual(link.written.length, 30)
+    assert.deepStrictEqual([outbox.framesOut, outbox.bytesOut, outbox.writes], [3, 30, 2])
+  })
+
+  it("takes messages up to the bound in bytes, but any message where none waits", () => {
+    const { outbox } = make({ messages: 10, bytes: 100 })
+    assert.isTrue(outbox.offer(message(60)))
+    assert.isTrue(outbox.hasRoom(40))
+    assert.isFalse(outbox.hasRoom(41))
+    const other = make({ messages: 10, bytes: 100 }).outbox
+    assert.isTrue(other.offer(message(5_000)))
+    assert.isFalse(other.offer(message(1)))
+  })
+
+  it("those who wait are served in order of asking, and nobody passes them", async () => {
+    const { link, outbox } = make({ messages: 1, bytes: 1_000_000 })
+    const order: Array<string> = []
+    outbox.offer(message(1, "0", 10))
+    outbox.offerLater(message(1, "1", 11), (taken) => order.push(`1 ${taken}`))
+    const cancel = outbox.offerLater(message(1, "2", 12), (taken) => order.push(`2 ${taken}`))
+    outbox.offerLater(message(1, "3", 13), (taken) => order.push(`3 ${taken}`))
+    assert.isFalse(outbox.offer(message(1, "4", 14)))
+    cancel()
+    await takeAll(link)
+    assert.deepStrictEqual(order, ["1 true", "3 true"])
+    assert.deepStrictEqual(fills(link), [10, 11, 13])
+  })
+
+  it("who gives up at the head of the line lets the next one in where that one fits", () => {
+    const { outbox } = make({ messages: 10, bytes: 100 })
+    const order: Array<string> = []
+    outbox.offer(message(60))
+    const cancel = outbox.offerLater(message(90), () => order.push("long"))
+    outbox.offerLater(message(30), (taken) => order.push(`short ${taken}`))
+    assert.deepStrictEqual(order, [])
+    cancel()
+    cancel()
+    assert.deepStrictEqual(order, ["short true"])
+  })
+
+  it("asks for control room again once the unsent answers are few", async () => {
+    let room = 0
+    const { link, outbox } = make(wide, () => room++)
+    for (let i = 0; i < 1_023; i++) outbox.offerControl(frame(1))
+    assert.isFalse(outbox.isControlFull)
+    outbox.offerControl(frame(1))
+    assert.isTrue(outbox.isControlFull)
+    await takeAll(link)
+    assert.isFalse(outbox.isControlFull)
+    assert.strictEqual(room, 1)
+    outbox.offerControl(frame(1_048_576))
+    assert.isTrue(outbox.isControlFull)
+    await takeAll(link)
+    assert.strictEqual(room, 2)
+  })
+})
+
+describe("Outbox order", () => {
+  it("writes control before data, and all of a turn in one write", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(5, "a", 1))
+    outbox.offerControl(frame(5, 2))
+    outbox.offer(message(5, "b", 3))
+    outbox.offerControl(frame(5, 4))
+    await turn()
+    assert.strictEqual(link.writes.length, 1)
+    assert.deepStrictEqual(fills(link), [2, 4, 1, 3])
+  })
+
+  it("hands over at most a slice at a time, so no more than that is ahead of a heartbeat", async () => {
+    const { link, outbox } = make()
+    for (let i = 0; i < 100; i++) outbox.offer(message(10_000))
+    await turn()
+    outbox.offerControl(frame(7, 2))
+    const ahead = link.written.length
+    assert.isAtMost(ahead, sliceBytes)
+    await takeAll(link)
+    assert.strictEqual(link.written.indexOf(2), ahead)
+    assert.strictEqual(link.written.length, 1_000_007)
+    for (const write of link.writes) assert.isAtMost(write.length, sliceBytes + 7)
+  })
+
+  it("a longer frame goes in slices, and only what is left of it is ahead of a heartbeat", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(200_000, "long", 1))
+    outbox.offer(message(10, "next", 3))
+    await turn()
+    assert.strictEqual(link.writes[0]?.length, sliceBytes)
+    assert.strictEqual(outbox.queued, 1)
+    outbox.offerControl(frame(10, 2))
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [1, 2, 3])
+    assert.strictEqual(link.written.indexOf(2), 200_000)
+    for (const write of link.writes) assert.isAtMost(write.length, sliceBytes)
+  })
+
+  it("a long control frame is cut as well and keeps its place before data", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(100, "a", 1))
+    outbox.offerControl(frame(150_000, 2))
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [2, 1])
+    assert.strictEqual(outbox.framesOut, 2)
+  })
+
+  it("writes nothing more after a write that failed", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(1))
+    await turn()
+    outbox.offer(message(1))
+    link.take(new Error("reset"))
+    await turn()
+    assert.strictEqual(link.writes.length, 1)
+    assert.isFalse(outbox.isWriting)
+    assert.strictEqual(outbox.queued, 1)
+  })
+})
+
+describe("Outbox at its end", () => {
+  it("finish writes what is queued, then the last frame, then is done, and takes nothing more", async () => {
+    const { link, outbox } = make({ messages: 1, bytes: 100 })
+    const settled: Array<boolean> = []
+    let done = 0
+    outbox.offer(message(5, "a", 1))
+    outbox.offerLater(message(5, "b", 2), (taken) => settled.push(taken))
+    outbox.finish(frame(5, 9), () => done++)
+    assert.deepStrictEqual(settled, [false])
+    assert.isFalse(outbox.offer(message(5)))
+    outbox.offerControl(frame(5, 7))
+    outbox.offerLater(message(5, "c", 3), (taken) => settled.push(taken))()
+    assert.deepStrictEqual(settled, [false, false])
+    await turn()
+    assert.strictEqual(done, 0)
+    await takeAll(link)
+    assert.strictEqual(done, 1)
+    assert.deepStrictEqual(fills(link), [1, 9])
+    assert.strictEqual(link.writes.length, 2)
+  })
+
+  it("finish with nothing to write is done in the same turn, never from within the call", async () => {
+    const { outbox } = make()
+    let done = false
+    outbox.finish(undefined, () => {
+      done = true
+    })
+    assert.isFalse(done)
+    await turn()
+    assert.isTrue(done)
+  })
+
+  it("called again, finish replaces what is done at the end and keeps the last frame unless given another", async () => {
+    const { link, outbox } = make()
+    const done: Array<string> = []
+    outbox.finish(frame(3, 8), () => done.push("first"))
+    outbox.finish(undefined, () => done.push("second"))
+    await takeAll(link)
+    assert.deepStrictEqual(done, ["second"])
+    assert.deepStrictEqual(fills(link), [8])
+    const other = make()
+    other.outbox.finish(frame(3, 8), () => {})
+    other.outbox.finish(frame(3, 9), () => {})
+    await takeAll(other.link)
+    assert.deepStrictEqual(fills(other.link), [9])
+  })
+
+  it("abandon gives back what was not begun, in order, and completes the frame that was", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(100_000, "begun", 1))
+    await turn()
+    outbox.offer(message(1, "a", 2))
+    outbox.offer(message(1, "b", 3))
+    outbox.offerControl(frame(1, 4))
+    const unsent = outbox.abandon()
+    assert.deepStrictEqual(
+      unsent.map(({ id }) => id),
+      ["a", "b"]
+    )
+    assert.deepStrictEqual([outbox.queued, outbox.queuedBytes], [0, 0])
+    outbox.finish(frame(1, 9), () => link.end())
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [1, 4, 9])
+    assert.strictEqual(link.written.length, 100_002)
+    assert.isTrue(link.ended)
+  })
+
+  it("moveTo hands data and those who wait to another outbox, behind what that one holds", async () => {
+    const one = make({ messages: 1, bytes: 100 })
+    const other = make({ messages: 1, bytes: 100 })
+    const settled: Array<string> = []
+    other.outbox.offer(message(1, "o", 1))
+    one.outbox.offer(message(1, "a", 2))
+    one.outbox.offerLater(message(1, "b", 3), (taken) => settled.push(`b ${taken}`))
+    const cancel = one.outbox.offerLater(message(1, "c", 4), (taken) => settled.push(`c ${taken}`))
+    one.outbox.offerLater(message(1, "d", 5), (taken) => settled.push(`d ${taken}`))
+    cancel()
+    one.outbox.moveTo(other.outbox)
+    assert.deepStrictEqual([one.outbox.queued, other.outbox.queued], [0, 2])
+    await takeAll(one.link)
+    await takeAll(other.link)
+    assert.strictEqual(one.link.written.length, 0)
+    assert.deepStrictEqual(fills(other.link), [1, 2, 3, 5])
+    assert.deepStrictEqual(settled, ["b true", "d true"])
+  })
+
+  it("who gives up after the move lets in those behind", async () => {
+    const one = make({ messages: 10, bytes: 100 })
+    const other = make({ messages: 10, bytes: 100 })
+    const settled: Array<string> = []
+    other.outbox.offer(message(60))
+    one.outbox.offer(message(30))
+    const cancel = one.outbox.offerLater(message(90), () => settled.push("long"))
+    one.outbox.offerLater(message(10), (taken) => settled.push(`short ${taken}`))
+    one.outbox.moveTo(other.outbox)
+    cancel()
+    assert.deepStrictEqual(settled, ["short true"])
+  })
+
+  it("an outbox that was moved from still serves: its connection may turn out to be the one that stays", async () => {
+    const one = make()
+    const other = make()
+    one.outbox.offer(message(1, "a", 2))
+    one.outbox.moveTo(other.outbox)
+    one.outbox.offerControl(frame(1, 3))
+    assert.isTrue(one.outbox.offer(message(1, "b", 4)))
+    await takeAll(one.link)
+    assert.deepStrictEqual(fills(one.link), [3, 4])
+  })
+
+  it("takeOver queues what another outbox had not sent, ahead of those who wait, whatever the bounds", async () => {
+    const { link, outbox } = make({ messages: 1, bytes: 10 })
+    outbox.offer(message(1, "a", 1))
+    outbox.offerLater(message(1, "w", 4), () => {})
+    outbox.takeOver([message(20, "x", 2), message(20, "y", 3)])
+    assert.strictEqual(outbox.queued, 3)
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [1, 2, 3, 4])
+  })
+})
+
+/** A frame that tells its length, its kind and its number, so that a stream of them can be taken apart. */
+const numbered = (bytes: number, kind: number, number: number): Uint8Array => {
+  const buffer = Buffer.alloc(bytes + 8)
+  buffer.writeUInt32BE(bytes + 8, 0)
+  buffer.writeUInt16BE(kind, 4)
+  buffer.writeUInt16BE(number, 6)
+  return buffer
+}
+
+const parse = (stream: Uint8Array): ReadonlyArray<string> => {
+  const buffer = Buffer.from(stream)
+  const found: Array<string> = []
+  let at = 0
+  while (at < buffer.length) {
+    found.push(`${buffer.readUInt16BE(at + 4) === 0 ? "data" : "control"} ${buffer.readUInt16BE(at + 6)}`)
+    at += buffer.readUInt32BE(at)
+  }
+  assert.strictEqual(at, buffer.length, "every frame begun is complete")
+  return found
+}
+
+describe("Outbox, any course of events", () => {
+  type Step =
+    | { readonly _tag: "offer" | "later" | "control"; readonly bytes: number }
+    | { readonly _tag: "cancel" | "take" | "turn" | "move" }
+
+  const step = fc.oneof(
+    {
+      weight: 6,
+      arbitrary: fc.record({
+        _tag: fc.constantFrom("offer" as const, "later" as const, "control" as const),
+        bytes: fc.oneof(fc.integer({ min: 4, max: 300 }), fc.integer({ min: 60_000, max: 140_000 }))
+      })
+    },
+    {
+      weight: 4,
+      arbitrary: fc.record({ _tag: fc.constantFrom("cancel" as const, "take" as const, "turn" as const) })
+    },
+    { weight: 1, arbitrary: fc.record({ _tag: fc.constant("move" as const) }) }
+  ) as fc.Arbitrary<Step>
+
+  it("nothing is lost, doubled or reordered, and the bounds hold", async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { maxLength: 60 }),
+        fc.record({ messages: fc.integer({ min: 1, max: 5 }), bytes: fc.integer({ min: 10, max: 150_000 }) }),
+        fc.boolean(),
+        async (steps, limits, politely) => {
+          const first = make(limits)
+          let now = first
+          const second = make({ messages: 3, bytes: 1_000 })
+          // What the model says: data in order of being taken, and the number of those who still wait.
+          const taken: Array<number> = []
+          const control: Array<number> = []
+          const refused = new Set<number>()
+          const cancels: Array<() => void> = []
+          let number = 0
+          for (const next of steps) {
+            const { outbox } = now
+            switch (next._tag) {
+              case "offer": {
+                const n = number++
+                const room = outbox.hasRoom(next.bytes + 8)
+                const was = outbox.offer({ frame: numbered(next.bytes, 0, n), id: String(n) })
+                assert.strictEqual(was, room)
+                if (was) taken.push(n)
+                break
+              }
+              case "later": {
+                const n = number++
+                cancels.push(
+                  outbox.offerLater({ frame: numbered(next.bytes, 0, n), id: String(n) }, (was) => {
+                    assert.isFalse(taken.includes(n) || refused.has(n), "settled once")
+                    if (was) taken.push(n)
+                    else refused.add(n)
+                  })
+                )
+                break
+              }
+              case "control": {
+                const n = number++
+                control.push(n)
+                outbox.offerControl(numbered(next.bytes, 1, n))
+                break
+              }
+              case "cancel":
+                cancels.shift()?.()
+                break
+              case "take":
+                now.link.take()
+                break
+              case "turn":
+                await turn()
+                break
+              case "move":
+                if (now === first) {
+                  first.outbox.moveTo(second.outbox)
+                  now = second
+                }
+            }
+            if (now === first && outbox.queued > 1) {
+              assert.isAtMost(outbox.queued, limits.messages)
+              assert.isAtMost(outbox.queuedBytes, limits.bytes)
+            }
+          }
+          let unsent: ReadonlyArray<string | undefined> = []
+          if (politely) now.outbox.finish(undefined, () => {})
+          else unsent = now.outbox.abandon().map(({ id }) => id)
+          await takeAll(first.link)
+          await takeAll(second.link)
+          const sent = [...parse(first.link.written), ...parse(second.link.written)]
+          assert.deepStrictEqual(
+            [...sent.filter((what) => what.startsWith("data")), ...unsent.map((id) => `data ${id}`)],
+            taken.map((n) => `data ${n}`)
+          )
+          assert.deepStrictEqual(
+            sent.filter((what) => what.startsWith("control")),
+            control.map((n) => `control ${n}`)
+          )
+          assert.strictEqual(first.outbox.framesOut + second.outbox.framesOut, sent.length)
+          assert.strictEqual(
+            first.outbox.bytesOut + second.outbox.bytesOut,
+            first.link.written.length + second.link.written.length
+          )
+        }
+      ),
+      { numRuns: 150 }
+    )
+  })
+})

@@ -275,11 +275,10 @@ export const make = Effect.gen(function* () {
     return undefined
   })
 
-  const run = Effect.suspend(() => {
+  const run = Effect.sync(() => {
     sweptAt = undefined
-    return sweep
   }).pipe(
-    Effect.repeat(Schedule.spaced(Duration.millis(period))),
+    Effect.zipRight(Effect.repeat(sweep, Schedule.spaced(Duration.millis(period)))),
     Effect.zipRight(Effect.never),
     // What was counted since the last sweep, and that no connection is left.
     Effect.ensuring(Effect.sync(() => stats.publish(node.deadlines.now(), pool.totals(), [...pool.opened()].length))),

@@ -53,6 +53,8 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
   }
 >() {}
 
+const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
+
 /**
  * @since 0.1.0
  * @category constructors
@@ -87,8 +89,6 @@ export const make = Effect.gen(function* () {
     ...routing,
     payload
   })
-
-  const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
 
   return LocalNode.of({
     id,

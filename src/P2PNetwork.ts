@@ -192,9 +192,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
 
     const publish = (event: NetworkEvent): Effect.Effect<void> => Effect.asVoid(PubSub.publish(events, event))
 
-    const log = (peer: Peer, level: "Info" | "Warning", text: string): Effect.Effect<void> =>
-      (level === "Info" ? Effect.logInfo(text) : Effect.logWarning(text)).pipe(annotatePeer(peer))
-
     const lost = (peer: NodeId.NodeId, ids: ReadonlyArray<string>): Effect.Effect<void> =>
       ids.length === 0 ? Effect.void : publish({ _tag: "MessagesLost", peer, ids })
 
@@ -226,15 +223,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
             return yield* publish({ _tag: "PeerDisconnected", peer, error: shown(error) })
         }
       })
-
-    const logDialFailure = (event: Extract<ConnectionPool.PoolEvent, { readonly _tag: "DialFailed" }>) => {
-      const text = `dialing failed: ${event.error.message}${
-        event.retryIn === undefined ? "" : `; next attempt in ${Math.round(event.retryIn)} ms`
-      }`
-      // The first failure is worth a line, the next ones are more of the same.
-      const line = event.attempts === 1 ? Effect.logInfo(text) : Effect.logDebug(text)
-      return line.pipe(annotatePeer({ address: event.address, direction: "outbound" }))
-    }
 
     const onEvent = (event: ConnectionPool.PoolEvent): Effect.Effect<void> => {
       switch (event._tag) {
@@ -343,13 +331,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
 
     // --- Peers ---
 
-    const parseAddress = (
-      given: PeerAddress.PeerAddress | string
-    ): Either.Either<PeerAddress.PeerAddress, AddressInvalid> =>
-      typeof given === "string"
-        ? Either.mapLeft(PeerAddress.parse(given), (detail) => new AddressInvalid({ detail }))
-        : Either.right(given)
-
     const liveAt = (target: PeerAddress.PeerAddress): NodeId.NodeId | undefined => {
       const id = PeerBook.nodeAt(book.get(), target)
       return id !== undefined && pool.unsafeLive().has(id) ? id : undefined
@@ -376,18 +357,6 @@ export const make = <R = never>(options: Options<R> = {}) =>
           const peer = id === undefined ? undefined : pool.peer(id)
           return peer === undefined ? Effect.fail(new NetworkNotRunning()) : Effect.succeed(peer)
         })
-      )
-
-    const matches = (
-      peer: Peer,
-      filter: {
-        readonly status?: PeerStatus | ReadonlyArray<PeerStatus>
-        readonly tags?: Readonly<Record<string, string>>
-      }
-    ): boolean =>
-      (filter.status === undefined || [filter.status].flat().includes(peer.status)) &&
-      Object.entries(filter.tags ?? {}).every(
-        ([name, value]) => Object.hasOwn(peer.tags, name) && peer.tags[name] === value
       )
 
     const connectedPeers = (): ReadonlyArray<Peer> =>
@@ -420,12 +389,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
         uptimeMs: startedAt === undefined ? 0 : now - startedAt,
         peers: byStatus,
         connections: pool.counts(),
-        dialing: dialing.map((record) => ({
-          address: record.address,
-          attempts: record.attempts,
-          ...(record.error === undefined ? {} : { error: record.error }),
-          nextAttemptInMs: Math.max(0, record.nextAt - now)
-        })),
+        dialing: dialing.map((record) => dialed(record, now)),
         messages: { in: totals.messagesIn, out: totals.messagesOut },
         bytes: { in: totals.bytesIn, out: totals.bytesOut },
         rates: {
@@ -528,6 +492,47 @@ export const make = <R = never>(options: Options<R> = {}) =>
     if (options.autoStart !== false) yield* start
     return network
   })
+
+const log = (peer: Peer, level: "Info" | "Warning", text: string): Effect.Effect<void> =>
+  (level === "Info" ? Effect.logInfo(text) : Effect.logWarning(text)).pipe(annotatePeer(peer))
+
+const logDialFailure = (event: Extract<ConnectionPool.PoolEvent, { readonly _tag: "DialFailed" }>) => {
+  const text = `dialing failed: ${event.error.message}${
+    event.retryIn === undefined ? "" : `; next attempt in ${Math.round(event.retryIn)} ms`
+  }`
+  // The first failure is worth a line, the next ones are more of the same.
+  const line = event.attempts === 1 ? Effect.logInfo(text) : Effect.logDebug(text)
+  return line.pipe(annotatePeer({ address: event.address, direction: "outbound" }))
+}
+
+const dialed = (
+  { address, attempts, error, nextAt }: PeerBook.AddressRecord,
+  now: number
+): NetworkStatus["dialing"][number] => ({
+  address,
+  attempts,
+  ...(error === undefined ? {} : { error }),
+  nextAttemptInMs: Math.max(0, nextAt - now)
+})
+
+const parseAddress = (
+  given: PeerAddress.PeerAddress | string
+): Either.Either<PeerAddress.PeerAddress, AddressInvalid> =>
+  typeof given === "string"
+    ? Either.mapLeft(PeerAddress.parse(given), (detail) => new AddressInvalid({ detail }))
+    : Either.right(given)
+
+const matches = (
+  peer: Peer,
+  filter: {
+    readonly status?: PeerStatus | ReadonlyArray<PeerStatus>
+    readonly tags?: Readonly<Record<string, string>>
+  }
+): boolean =>
+  (filter.status === undefined || [filter.status].flat().includes(peer.status)) &&
+  Object.entries(filter.tags ?? {}).every(
+    ([name, value]) => Object.hasOwn(peer.tags, name) && peer.tags[name] === value
+  )
 
 /**
  * The network over parts that stand already: for replacing one of them.

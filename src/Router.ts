@@ -254,12 +254,6 @@ export const make = Effect.gen(function* () {
       : Either.right(frame)
   }
 
-  const encodePayload = <A, I>(
-    type: MessageType<A, I>,
-    payload: A
-  ): Either.Either<JsonObject, NetworkError.PayloadInvalid> =>
-    Either.mapLeft(type.encode(payload), (detail) => new NetworkError.PayloadInvalid({ type: type.name, detail }))
-
   /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
   const enqueue = (
     connection: Connection,
@@ -269,9 +263,9 @@ export const make = Effect.gen(function* () {
   ): (() => void) => {
     if (connection.outbox.offer(message)) {
       settle(undefined)
-      return () => {}
+      return nothing
     }
-    let cancelWaiting = (): void => {}
+    let cancelWaiting = nothing
     const cancelDeadline = deadlines.after(sendTimeout, () => {
       cancelWaiting()
       settle(new NetworkError.SendTimeout({ peer, millis: sendTimeout }))
@@ -434,7 +428,7 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
     Effect.async((resume) => {
       const { id } = envelope
-      let cancelSending = (): void => {}
+      let cancelSending = nothing
       const finish = (): void => {
         pending.delete(id)
         cancelDeadline()
@@ -459,47 +453,6 @@ export const make = Effect.gen(function* () {
       })
       return Effect.sync(finish)
     })
-
-  const conclude = <A, B, F, I>(
-    answer: Answer,
-    peer: NodeId,
-    id: string,
-    type: RequestType<A, B, F, I>
-  ): Effect.Effect<B, NetworkError.RequestError | F> => {
-    switch (answer._tag) {
-      case "Gone":
-        return Effect.fail(new NetworkError.RequestLost({ peer, id, sent: answer.sent }))
-      case "Reply":
-        return Effect.mapError(
-          type.decodeReply(answer.payload),
-          (detail) => new NetworkError.ReplyInvalid({ peer, id, detail })
-        )
-      case "Error":
-        return Effect.fail(refusedBy(answer.error, peer, id, type))
-    }
-  }
-
-  const refusedBy = <A, B, F, I>(
-    error: Payloads.ErrorPayload,
-    peer: NodeId,
-    id: string,
-    type: RequestType<A, B, F, I>
-  ): NetworkError.RequestError | F => {
-    const detail = error.message.slice(0, 1024)
-    switch (error.code) {
-      case "UNSUPPORTED_TYPE":
-        return new NetworkError.UnsupportedType({ peer, id, detail })
-      case "NO_ROUTE":
-        return new NetworkError.NoRoute({ peer, id, detail })
-      case "INTERNAL":
-        return new NetworkError.RequestBroke({ peer, id, detail })
-      default: {
-        const failure =
-          error.failure === undefined ? undefined : Either.getOrUndefined(type.decodeFailure(error.failure))
-        return failure ?? new NetworkError.RequestFailed({ peer, id, detail, failure: error.failure })
-      }
-    }
-  }
 
   const onReply = (envelope: Envelope, answer: Answer): void => {
     const waiting = envelope.replyTo === undefined ? undefined : pending.get(envelope.replyTo)
@@ -622,24 +575,6 @@ export const make = Effect.gen(function* () {
     return current?.identity?.session === connection.identity?.session ? (current ?? connection) : connection
   }
 
-  const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
-    type: envelope.type,
-    id: envelope.id,
-    sender: envelope.sender,
-    via: connection.identity?.id ?? envelope.sender,
-    payload: envelope.payload,
-    timestamp: envelope.timestamp,
-    expectsReply: envelope.expectsReply === true,
-    isBroadcast: envelope.ttl !== undefined && envelope.recipient === undefined,
-    envelope
-  })
-
-  const describe = (connection: Connection) => ({
-    id: connection.identity?.id,
-    address: connection.remote,
-    direction: connection.direction
-  })
-
   const logFailure = (connection: Connection, type: string, cause: Cause.Cause<Refused>): Effect.Effect<void> => {
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
     stats.count(failure?._tag === "Undecodable" ? "undecodable" : "handlerFailures")
@@ -700,10 +635,6 @@ export const make = Effect.gen(function* () {
           )
     )
   }
-
-  /** A refusal by a typed failure is an answer like any other. */
-  const isExpected = (cause: Cause.Cause<Refused>): boolean =>
-    Option.getOrUndefined(Cause.failureOption(cause))?._tag === "Failed"
 
   const refuse = (connection: Connection, envelope: Envelope, cause: Cause.Cause<Refused>): void => {
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
@@ -819,6 +750,76 @@ export const make = Effect.gen(function* () {
     idle: delivery.idle
   })
 })
+
+const encodePayload = <A, I>(
+  type: MessageType<A, I>,
+  payload: A
+): Either.Either<JsonObject, NetworkError.PayloadInvalid> =>
+  Either.mapLeft(type.encode(payload), (detail) => new NetworkError.PayloadInvalid({ type: type.name, detail }))
+
+const conclude = <A, B, F, I>(
+  answer: Answer,
+  peer: NodeId,
+  id: string,
+  type: RequestType<A, B, F, I>
+): Effect.Effect<B, NetworkError.RequestError | F> => {
+  switch (answer._tag) {
+    case "Gone":
+      return Effect.fail(new NetworkError.RequestLost({ peer, id, sent: answer.sent }))
+    case "Reply":
+      return Effect.mapError(
+        type.decodeReply(answer.payload),
+        (detail) => new NetworkError.ReplyInvalid({ peer, id, detail })
+      )
+    case "Error":
+      return Effect.fail(refusedBy(answer.error, peer, id, type))
+  }
+}
+
+const refusedBy = <A, B, F, I>(
+  error: Payloads.ErrorPayload,
+  peer: NodeId,
+  id: string,
+  type: RequestType<A, B, F, I>
+): NetworkError.RequestError | F => {
+  const detail = error.message.slice(0, 1024)
+  switch (error.code) {
+    case "UNSUPPORTED_TYPE":
+      return new NetworkError.UnsupportedType({ peer, id, detail })
+    case "NO_ROUTE":
+      return new NetworkError.NoRoute({ peer, id, detail })
+    case "INTERNAL":
+      return new NetworkError.RequestBroke({ peer, id, detail })
+    default: {
+      const failure = error.failure === undefined ? undefined : Either.getOrUndefined(type.decodeFailure(error.failure))
+      return failure ?? new NetworkError.RequestFailed({ peer, id, detail, failure: error.failure })
+    }
+  }
+}
+
+const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
+  type: envelope.type,
+  id: envelope.id,
+  sender: envelope.sender,
+  via: connection.identity?.id ?? envelope.sender,
+  payload: envelope.payload,
+  timestamp: envelope.timestamp,
+  expectsReply: envelope.expectsReply === true,
+  isBroadcast: envelope.ttl !== undefined && envelope.recipient === undefined,
+  envelope
+})
+
+const describe = (connection: Connection) => ({
+  id: connection.identity?.id,
+  address: connection.remote,
+  direction: connection.direction
+})
+
+/** A refusal by a typed failure is an answer like any other. */
+const isExpected = (cause: Cause.Cause<Refused>): boolean =>
+  Option.getOrUndefined(Cause.failureOption(cause))?._tag === "Failed"
+
+const nothing = (): void => {}
 
 const relays = (connection: Connection): boolean => connection.identity?.relay === true
 

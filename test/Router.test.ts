@@ -192,16 +192,16 @@ describe("handlers", () => {
   )
 })
 
-describe("requests", () => {
-  const asked = (
-    handler: (question: string) => Effect.Effect<{ readonly answer: string }, { readonly reason: string }>
-  ) =>
-    Effect.gen(function* () {
-      const [a, b] = yield* line(["a", "b"])
-      yield* b.handle(Ask, ({ payload }) => handler(payload.question))
-      return { a, b }
-    })
+const asked = (
+  handler: (question: string) => Effect.Effect<{ readonly answer: string }, { readonly reason: string }>
+) =>
+  Effect.gen(function* () {
+    const [a, b] = yield* line(["a", "b"])
+    yield* b.handle(Ask, ({ payload }) => handler(payload.question))
+    return { a, b }
+  })
 
+describe("requests", () => {
   it.scoped("are answered with the handler's value, refused with its typed failure, and told of its defect", () =>
     Effect.gen(function* () {
       const { a, b } = yield* asked((question) =>

@@ -178,12 +178,12 @@ describe("Delivery", () => {
   )
 })
 
-describe("Delivery, where one connection takes the place of another", () => {
-  const follow = (
-    body: (it: Bench, loser: FakeConnection, survivor: FakeConnection) => Effect.Effect<void>
-  ): Effect.Effect<void, never, Scope.Scope> =>
-    Effect.flatMap(bench({ held: true }), (it) => body(it, connection(), connection()))
+const follow = (
+  body: (it: Bench, loser: FakeConnection, survivor: FakeConnection) => Effect.Effect<void>
+): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.flatMap(bench({ held: true }), (it) => body(it, connection(), connection()))
 
+describe("Delivery, where one connection takes the place of another", () => {
   it.scoped("delivers what the loser brought first", () =>
     follow((it, loser, survivor) =>
       Effect.gen(function* () {

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as PlatformError from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as NodeContext from "@effect/platform-node/NodeContext"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -58,6 +59,57 @@ const refused = (path: string, settings: NetworkConfig.Input = {}) =>
     if (Either.isRight(result)) throw new Error("the folder was opened")
     return result.left
   })
+
+/** A folder that only writes down what it is given, over a book that the test changes. */
+const buildPeers = (remembered: ReadonlyArray<RememberedPeer>, isWorking = (): boolean => true) =>
+  Effect.gen(function* () {
+    const kept: Array<ReadonlyArray<string>> = []
+    const folder = Layer.succeed(StateFolder.StateFolder, {
+      path: "/state",
+      nodeId: NodeId.make("self"),
+      remembered,
+      keep: (peers: ReadonlyArray<{ readonly id: string }>) =>
+        Effect.sync(() => {
+          kept.push(peers.map(({ id }) => id))
+          return isWorking()
+        })
+    })
+    const parts = Layer.mergeAll(LocalNode.layer, PeerBook.layer).pipe(
+      Layer.provide(StateFolder.layerIdentity),
+      Layer.provideMerge(folder)
+    )
+    const scope = yield* Scope.make()
+    const context = yield* Layer.build(
+      StateFolder.layerPeers.pipe(
+        Layer.provideMerge(parts),
+        Layer.provide(Layer.succeed(NetworkConfig.NetworkConfig, NetworkConfig.defaults))
+      )
+    ).pipe(Scope.extend(scope))
+    const book = Context.get(context, PeerBook.PeerBook)
+    const hints = () => [...HashMap.keys(book.get().hints)].map(String).sort()
+    return { kept, book, hints, close: Scope.close(scope, Exit.void) }
+  })
+
+const meet = (id: string, port: number) => (state: PeerBook.State) =>
+  PeerBook.connected(
+    state,
+    {
+      identity: {
+        id: NodeId.make(id),
+        session: undefined,
+        relay: true,
+        maxMessageBytes: 65_536,
+        listen: [PeerAddress.make("127.0.0.1", port)],
+        agent: undefined,
+        tags: {}
+      },
+      direction: "inbound",
+      address: PeerAddress.make("127.0.0.1", 50_000),
+      dialed: undefined
+    },
+    0,
+    { peers: 4096, hints: 1024, hintsPerTeller: 64 }
+  )
 
 describe("StateFolder", () => {
   describe("the id", () => {
@@ -405,59 +457,9 @@ describe("StateFolder", () => {
 })
 
 describe("layerPeers", () => {
-  /** A folder that only writes down what it is given, over a book that the test changes. */
-  const build = (remembered: ReadonlyArray<RememberedPeer>) =>
-    Effect.gen(function* () {
-      const kept: Array<ReadonlyArray<string>> = []
-      const folder = Layer.succeed(StateFolder.StateFolder, {
-        path: "/state",
-        nodeId: NodeId.make("self"),
-        remembered,
-        keep: (peers: ReadonlyArray<{ readonly id: string }>) =>
-          Effect.sync(() => {
-            kept.push(peers.map(({ id }) => id))
-          })
-      })
-      const parts = Layer.mergeAll(LocalNode.layer, PeerBook.layer).pipe(
-        Layer.provide(StateFolder.layerIdentity),
-        Layer.provideMerge(folder)
-      )
-      const scope = yield* Scope.make()
-      const context = yield* Layer.build(
-        StateFolder.layerPeers.pipe(
-          Layer.provideMerge(parts),
-          Layer.provide(Layer.succeed(NetworkConfig.NetworkConfig, NetworkConfig.defaults))
-        )
-      ).pipe(Scope.extend(scope))
-      const book = Context.get(context, PeerBook.PeerBook)
-      const hints = () => [...HashMap.keys(book.get().hints)].map(String).sort()
-      return { kept, book, hints, close: Scope.close(scope, Exit.void) }
-    })
-
-  const meet = (id: string, port: number) => (state: PeerBook.State) =>
-    PeerBook.connected(
-      state,
-      {
-        identity: {
-          id: NodeId.make(id),
-          session: undefined,
-          relay: true,
-          maxMessageBytes: 65_536,
-          listen: [PeerAddress.make("127.0.0.1", port)],
-          agent: undefined,
-          tags: {}
-        },
-        direction: "inbound",
-        address: PeerAddress.make("127.0.0.1", 50_000),
-        dialed: undefined
-      },
-      0,
-      { peers: 4096, hints: 1024, hintsPerTeller: 64 }
-    )
-
   it.scoped("keeps nothing while nothing changes, once for all changes of a second, and all at the end", () =>
     Effect.gen(function* () {
-      const { book, close, kept } = yield* build([])
+      const { book, close, kept } = yield* buildPeers([])
       yield* TestClock.adjust("10 seconds")
       assert.deepStrictEqual(kept, [])
       book.update(meet("a", 1))
@@ -477,9 +479,33 @@ describe("layerPeers", () => {
     })
   )
 
+  it.scoped("tries again until it works", () =>
+    Effect.gen(function* () {
+      let isWorking = false
+      const { book, kept } = yield* buildPeers([], () => isWorking)
+      book.update(meet("a", 1))
+      yield* TestClock.adjust("3 seconds")
+      assert.deepStrictEqual(kept, [["a"], ["a"], ["a"]])
+      isWorking = true
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(kept.length, 4)
+    })
+  )
+
+  it.scoped("keeps at the end when those it kept were seen last, and no list of none", () =>
+    Effect.gen(function* () {
+      const some = yield* buildPeers([peer("a", 1)])
+      yield* some.close
+      assert.deepStrictEqual(some.kept, [["a"]])
+      const none = yield* buildPeers([])
+      yield* none.close
+      assert.deepStrictEqual(none.kept, [])
+    })
+  )
+
   it.scoped("brings up again at every healing interval whom it knows and is not connected to", () =>
     Effect.gen(function* () {
-      const { book, close, hints } = yield* build([peer("a", 1), peer("b", 2), peer("self", 3)])
+      const { book, close, hints } = yield* buildPeers([peer("a", 1), peer("b", 2), peer("self", 3)])
       assert.deepStrictEqual(hints(), ["a", "b"])
       book.update(meet("b", 2))
       book.update((state) => PeerBook.dropHint(state, NodeId.make("a")))
@@ -576,6 +602,25 @@ describe("a node with a state folder", () => {
       yield* node(path)
       const error = yield* Effect.flip(node(path))
       assert.deepInclude(error, { _tag: "StateFolderFailed", reason: "InUse", pid: process.pid })
+    })
+  )
+
+  it.scopedLive("takes the folder from the environment", () =>
+    Effect.gen(function* () {
+      const path = yield* temporary
+      const provider = ConfigProvider.fromMap(new Map([["SYNAPSE_STATE_DIR", path]]))
+      const context = yield* Layer.build(P2PNetworkNode.layerFromEnv({ port: 0 })).pipe(
+        Effect.withConfigProvider(provider)
+      )
+      assert.deepStrictEqual(identity(path), { version: 1, nodeId: Context.get(context, P2PNetwork).nodeId })
+    })
+  )
+
+  it.scopedLive("is another one after each start where there is no folder", () =>
+    Effect.gen(function* () {
+      const start = Effect.scoped(Layer.build(P2PNetworkNode.layer({ port: 0 })))
+      const [one, other] = yield* Effect.all([start, start])
+      assert.notStrictEqual(Context.get(one, P2PNetwork).nodeId, Context.get(other, P2PNetwork).nodeId)
     })
   )
 

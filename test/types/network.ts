@@ -1,7 +1,7 @@
 /** Compiled only: what the compiler must infer, and what it must refuse. */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Layer from "effect/Layer"
+import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { JsonObject } from "../../src/Message.js"
@@ -16,7 +16,7 @@ import type { Transport } from "../../src/Transport.js"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
-const same = <A, B>(_: Same<A, B>): void => {}
+const same = <A, B>(isSame: Same<A, B>): boolean => isSame
 
 type Success<T> = T extends Effect.Effect<infer A, infer _E, infer _R> ? A : never
 type Failure<T> = T extends Effect.Effect<infer _A, infer E, infer _R> ? E : never
@@ -83,7 +83,12 @@ const stored = Router.handler(Chat, () => Effect.flatMap(Store, (store) => store
 same<typeof stored, Router.Handler<Store>>(true)
 
 export const node = P2PNetworkNode.layer({ port: 0, handlers: [stored] })
-same<typeof node, Layer.Layer<P2PNetwork.P2PNetwork, ListenFailed | HandlerExists | ConfigInvalid, Store>>(true)
+same<Layer.Layer.Success<typeof node>, P2PNetwork.P2PNetwork>(true)
+same<Layer.Layer.Context<typeof node>, Store>(true)
+same<
+  Extract<Layer.Layer.Error<typeof node>, ListenFailed | HandlerExists | ConfigInvalid>,
+  ListenFailed | HandlerExists | ConfigInvalid
+>(true)
 
 export const network = P2PNetwork.layer()
 same<

@@ -1,4 +1,4 @@
-// A peer in a process of its own: dials the port given, shakes hands, pings and answers pings until it is killed. Says
+// A peer in a process of its own: dials the port given, shakes hands, and answers pings until it is killed. Says
 // "open" when it has shaken hands and "closed" when the connection is gone.
 import net from "node:net"
 
@@ -16,10 +16,7 @@ const say = (type, payload, more = {}) => {
 }
 
 const take = ({ id: replyTo, payload, type }) => {
-  if (type === "HELLO") {
-    process.stdout.write("open\n")
-    setInterval(() => say("HEARTBEAT", { kind: "ping", seq: made }), 250)
-  }
+  if (type === "HELLO") process.stdout.write("open\n")
   if (type === "HEARTBEAT" && payload.kind === "ping") say("HEARTBEAT", { kind: "pong", seq: payload.seq }, { replyTo })
 }
 

@@ -41,7 +41,8 @@ export const makeNode = (id: string, transport: Transport["Type"], settings: Net
       message: (_, envelope) => received.push(envelope),
       error: (_, envelope) => received.push(envelope),
       superseded: (...args) => superseded.push(args),
-      closed: () => {}
+      closed: () => {},
+      isBusy: () => false
     })
     const scope = yield* Scope.make()
     yield* Effect.addFinalizer(() => Scope.close(scope, Exit.void))

@@ -4,7 +4,7 @@
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Context, Data, Effect, Layer, Schedule, Schema } from "effect"
-import { MessageType, P2PNetwork, Router } from "synapse-p2p"
+import { Handler, MessageType, P2PNetwork } from "synapse-p2p"
 import { P2PNetworkNode } from "synapse-p2p/node"
 
 const Price = MessageType.request(
@@ -47,7 +47,7 @@ const Shop = P2PNetworkNode.layer({
   nodeId: "shop",
   port: 9472,
   handlers: [
-    Router.handler(Price, ({ payload }) =>
+    Handler.make(Price, ({ payload }) =>
       payload.item === "tea" ? Effect.succeed({ cents: 250 }) : Effect.fail({ reason: "unknown item" as const })
     )
   ]
@@ -58,7 +58,9 @@ const App = Prices.layer.pipe(Layer.provide(P2PNetworkNode.layer({ nodeId: "cust
 const program = Effect.gen(function* () {
   const prices = yield* Prices
   yield* Effect.log(`tea costs ${yield* prices.of("tea")} cents`)
-  yield* prices.of("gold").pipe(Effect.catchTag("NoPrice", (error) => Effect.log(`no price for gold: ${error.because}`)))
+  yield* prices
+    .of("gold")
+    .pipe(Effect.catchTag("NoPrice", (error) => Effect.log(`no price for gold: ${error.because}`)))
 }).pipe(Effect.provide(App))
 
 NodeRuntime.runMain(Effect.scoped(Effect.zipRight(Layer.build(Shop), program)))

@@ -43,6 +43,7 @@ import type { BroadcastReceipt, NetworkEvent, NetworkStatus, Peer, PeerStatus } 
 import * as PeerAddress from "./PeerAddress.js"
 import * as PeerBook from "./PeerBook.js"
 import * as Policy from "./Policy.js"
+import * as Handler from "./Handler.js"
 import * as Router from "./Router.js"
 import type { Transport } from "./Transport.js"
 
@@ -87,12 +88,15 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
       type: MessageType<A, I>,
       payloads: Iterable<A>
     ) => Effect.Effect<ReadonlyArray<string>, BatchFailed>
-    /** Asks a peer and waits for the answer, up to `timeout` (default `requestTimeout`). */
+    /**
+     * Asks a peer and waits for the answer, up to `timeout` (default `requestTimeout`). With `relay`, one that is not
+     * connected is asked over others.
+     */
     readonly request: <A, B, F, I>(
       peer: string,
       type: RequestType<A, B, F, I>,
       payload: A,
-      options?: { readonly timeout?: Duration.DurationInput }
+      options?: { readonly timeout?: Duration.DurationInput; readonly relay?: boolean }
     ) => Effect.Effect<B, RequestError | F>
     /** Sends to the whole network. One slow peer delays the others by `sendTimeout` at most, once. */
     readonly broadcast: <A, I>(
@@ -147,7 +151,7 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
  * @category models
  */
 export interface Options<out R = never> {
-  readonly handlers?: ReadonlyArray<Router.Handler<R>>
+  readonly handlers?: ReadonlyArray<Handler.Handler<R>>
   readonly autoStart?: boolean
 }
 
@@ -181,6 +185,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
     const events = yield* PubSub.sliding<NetworkEvent>(eventCapacity)
     const exclusive = yield* Effect.makeSemaphore(1)
     const whenConnected = new Set<() => void>()
+    const whenStopped = new Set<() => void>()
 
     /** What runs between start and stop: the listener with the heartbeat, and the search for peers. */
     let running: { readonly service: Scope.CloseableScope; readonly search: Scope.CloseableScope } | undefined
@@ -311,6 +316,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
       if (running === undefined) return
       const { search, service } = running
       running = undefined
+      for (const tell of whenStopped) tell()
       address = undefined
       startedAt = undefined
       yield* Scope.close(search, Exit.void)
@@ -323,6 +329,13 @@ export const make = <R = never>(options: Options<R> = {}) =>
       yield* Effect.logInfo(`node ${node.id} has stopped`)
       yield* publish({ _tag: "Stopped" })
     }).pipe(Effect.uninterruptible, exclusive.withPermits(1))
+
+    /** Fails when the node stops: whoever waits to try again need not. */
+    const untilStopped: Effect.Effect<never, NetworkNotRunning> = Effect.async((resume) => {
+      const tell = (): void => resume(Effect.fail(new NetworkNotRunning()))
+      whenStopped.add(tell)
+      return Effect.sync(() => whenStopped.delete(tell))
+    })
 
     const whileRunning = <A, E, R2>(effect: Effect.Effect<A, E, R2>): Effect.Effect<A, E | NetworkNotRunning, R2> =>
       Effect.suspend((): Effect.Effect<A, E | NetworkNotRunning, R2> =>
@@ -417,14 +430,14 @@ export const make = <R = never>(options: Options<R> = {}) =>
       }
     })
 
-    const register = <R2>(handler: Router.Handler<R2>): Effect.Effect<void, HandlerExists, R2 | Scope.Scope> =>
-      Effect.flatMap(Effect.context<R2>(), (context) => router.handle(Router.provided(handler, context)))
+    const register = <R2>(handler: Handler.Handler<R2>): Effect.Effect<void, HandlerExists, R2 | Scope.Scope> =>
+      Effect.flatMap(Effect.context<R2>(), (context) => router.handle(Handler.provided(handler, context)))
 
     // One implementation for both kinds of type: the handler's shape follows from the type's.
     const handle: P2PNetwork["Type"]["handle"] = <A, I, E, R2>(
       type: MessageType<A, I>,
       run: (message: Received<A>) => Effect.Effect<unknown, E, R2>
-    ) => register(Router.handler(type, run))
+    ) => register(Handler.make(type, run))
 
     const network = P2PNetwork.of({
       nodeId: node.id,
@@ -438,7 +451,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
               return yield* new AddressInvalid({ detail: `"${id}" is not a node id: 1 to 128 of A-Z a-z 0-9 . _ : -` })
             }
             return yield* connectOnce(target, id).pipe(Effect.retry(Policy.retrySchedule(config, retryFor)))
-          })
+          }).pipe(Effect.raceFirst(untilStopped))
         ),
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
       sendMessage: (peer, type, payload, sendOptions) =>
@@ -460,13 +473,16 @@ export const make = <R = never>(options: Options<R> = {}) =>
             })
           )
         }),
-      request: (peer, type, payload, { timeout } = {}) =>
+      request: (peer, type, payload, { relay, timeout } = {}) =>
         whileRunning(
-          router.request(peer, type, payload, timeout === undefined ? config.requestTimeout : Duration.decode(timeout))
+          router.request(peer, type, payload, {
+            ...(relay === undefined ? {} : { relay }),
+            ...(timeout === undefined ? {} : { timeout: Duration.decode(timeout) })
+          })
         ),
       broadcast: (type, payload) => whileRunning(router.broadcast(type, payload)),
       handle,
-      handleOther: (run) => register(Router.otherHandler(run)),
+      handleOther: (run) => register(Handler.other(run)),
       messages: router.messages,
       peers: (filter = {}) => Effect.sync(() => pool.peers().filter((peer) => matches(peer, filter))),
       peer: (id) => Effect.sync(() => (NodeId.is(id) ? Option.fromNullable(pool.peer(id)) : Option.none())),
@@ -500,8 +516,10 @@ const logDialFailure = (event: Extract<ConnectionPool.PoolEvent, { readonly _tag
   const text = `dialing failed: ${event.error.message}${
     event.retryIn === undefined ? "" : `; next attempt in ${Math.round(event.retryIn)} ms`
   }`
-  // The first failure is worth a line, the next ones are more of the same.
-  const line = event.attempts === 1 ? Effect.logInfo(text) : Effect.logDebug(text)
+  // The first failure is worth a line, the next ones are more of the same; an attempt that is not made again is somebody's
+  // own, who is told.
+  const isNews = event.attempts === 1 && event.retryIn !== undefined
+  const line = isNews ? Effect.logInfo(text) : Effect.logDebug(text)
   return line.pipe(annotatePeer({ address: event.address, direction: "outbound" }))
 }
 

@@ -19,14 +19,16 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Connection } from "./Connection.js"
 import { ConnectionPool } from "./ConnectionPool.js"
-import * as Frame from "./Frame.js"
+import type { Handler, Refused } from "./Handler.js"
+import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
+import * as Requests from "./internal/Requests.js"
 import { nextHops, Routes } from "./internal/Routes.js"
 import { SeenMemory } from "./internal/SeenMemory.js"
+import * as Sending from "./internal/Sending.js"
+import { plain } from "./internal/Utf8.js"
 import { LocalNode } from "./LocalNode.js"
-import type { Routing } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
-import * as Message from "./Message.js"
 import type { MessageType, Received, RequestType } from "./MessageType.js"
 import { NetworkConfig } from "./NetworkConfig.js"
 import * as NetworkError from "./NetworkError.js"
@@ -55,7 +57,7 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
       peer: string,
       type: RequestType<A, B, F, I>,
       payload: A,
-      timeout: Duration.Duration
+      options?: RequestOptions
     ) => Effect.Effect<B, NetworkError.RequestError | F>
     readonly broadcast: <A, I>(
       type: MessageType<A, I>,
@@ -84,140 +86,24 @@ export interface SendOptions {
   readonly relay?: boolean
 }
 
-// --- Handlers ---
-
 /**
- * What to do with messages of a type. Made with {@link handler} or {@link otherHandler}.
+ * `timeout`: default `requestTimeout`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Handler<out R> {
-  /** The type; undefined: every type that has no handler of its own. */
-  readonly type: string | undefined
-  readonly answers: boolean
-  /** The answer's payload; fails with a refusal. */
-  readonly run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, Refused, R>
+export interface RequestOptions extends SendOptions {
+  readonly timeout?: Duration.Duration
 }
 
-/** Why there is no answer: `undecodable`, the payload does not fit; `failure`, what the handler failed with. */
-type Refused =
-  | { readonly _tag: "Undecodable"; readonly detail: string }
-  | { readonly _tag: "Failed"; readonly failure: JsonObject[string] | undefined; readonly detail: string }
-  | { readonly _tag: "Broke"; readonly detail: string }
-
-const noAnswer: JsonObject = {}
-
-/**
- * Messages of a type and what to do with them, as a value: `P2PNetworkNode.layer({ handlers: [...] })` takes such.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const handler: {
-  <A, B, F, I, R>(type: RequestType<A, B, F, I>, run: (message: Received<A>) => Effect.Effect<B, F, R>): Handler<R>
-  <A, I, E, R>(type: MessageType<A, I>, run: (message: Received<A>) => Effect.Effect<unknown, E, R>): Handler<R>
-} = <A, B, F, I, R>(
-  type: MessageType<A, I> | RequestType<A, B, F, I>,
-  run: (message: Received<A>) => Effect.Effect<B, F, R>
-): Handler<R> => ({
-  type: type.name,
-  answers: type._tag === "RequestType",
-  run: (message) =>
-    Either.match(type.decode(message.payload), {
-      onLeft: (detail) => Effect.fail<Refused>({ _tag: "Undecodable", detail }),
-      onRight: (payload) => {
-        const handled = run({ ...message, payload })
-        return type._tag === "RequestType"
-          ? answered(type as RequestType<A, B, F, I>, handled)
-          : Effect.mapBoth(handled, {
-              onFailure: (failure): Refused => ({ _tag: "Failed", failure: undefined, detail: String(failure) }),
-              onSuccess: () => noAnswer
-            })
-      }
-    })
-})
-
-const answered = <A, B, F, I, R>(
-  type: RequestType<A, B, F, I>,
-  handled: Effect.Effect<B, F, R>
-): Effect.Effect<JsonObject, Refused, R> =>
-  Effect.matchEffect(handled, {
-    onFailure: (failure) => {
-      const encoded = type.encodeFailure(failure)
-      return Effect.fail<Refused>(
-        Either.isRight(encoded)
-          ? { _tag: "Failed", failure: encoded.right, detail: "" }
-          : { _tag: "Broke", detail: `the failure does not fit its schema: ${encoded.left}` }
-      )
-    },
-    onSuccess: (reply) =>
-      Effect.mapError(type.encodeReply(reply), (detail): Refused => ({
-        _tag: "Broke",
-        detail: `the answer does not fit its schema: ${detail}`
-      }))
-  })
-
-/**
- * What to do with all types that have no handler of their own.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const otherHandler = <R>(
-  run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, unknown, R>
-): Handler<R> => ({
-  type: undefined,
-  answers: true,
-  run: (message) =>
-    Effect.matchEffect(run(message), {
-      onFailure: (failure) => Effect.fail(refusal(failure)),
-      onSuccess: (reply) => {
-        const fault = message.expectsReply ? Message.payloadFault(reply) : undefined
-        return fault === undefined
-          ? Effect.succeed(reply)
-          : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer is not JSON: ${fault}` })
-      }
-    })
-})
-
-const refusal = (failure: unknown): Refused => {
-  const detail =
-    typeof failure === "object" && failure !== null && "message" in failure && typeof failure.message === "string"
-      ? failure.message
-      : ""
-  return isJson(failure) ? { _tag: "Failed", failure, detail } : { _tag: "Broke", detail }
-}
-
-const isJson = (failure: unknown): failure is JsonObject[string] =>
-  failure !== undefined && Message.payloadFault({ failure }) === undefined
-
-/** A handler that has all it needs. */
-export const provided = <R>(registered: Handler<R>, context: Context.Context<R>): Handler<never> => ({
-  ...registered,
-  run: (message) =>
-    Effect.mapInputContext(registered.run(message), (outer: Context.Context<never>) => Context.merge(outer, context))
-})
-
-// --- The service ---
+/** Types of one link that are remembered as not fitting. */
+const maxMisfits = 64
 
 /** Messages that may wait for a reader of `messages`. */
 const streamCapacity = 256
 
-interface Pending {
-  readonly peer: NodeId
-  /** Over which it was asked. */
-  readonly connection: Connection
-  readonly settle: (answer: Answer) => void
-}
-
 /** Those who read a type's messages as a stream. */
 type Readers = Set<Mailbox.Mailbox<Envelope & { readonly via: NodeId }>>
-
-type Answer =
-  | { readonly _tag: "Reply"; readonly payload: JsonObject }
-  | { readonly _tag: "Error"; readonly error: Payloads.ErrorPayload }
-  | { readonly _tag: "Gone"; readonly sent: boolean }
 
 /**
  * Scope: interrupts the handlers.
@@ -231,96 +117,40 @@ export const make = Effect.gen(function* () {
   const pool = yield* ConnectionPool
   const stats = yield* NetworkStats
   const { deadlines } = node
-  const sendTimeout = Duration.toMillis(config.sendTimeout)
   const seen = new SeenMemory({ maxAgeMillis: Duration.toMillis(config.seenMemory), maxIds: config.seenIds })
   const routes = new Routes()
   const handlers = new Map<string | undefined, Handler<never>>()
   const streams = new Map<string, Readers>()
-  const pending = new Map<string, Pending>()
-  /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
-  const slow = new WeakSet<Connection>()
+  /** Types of which a message from that link did not fit: one line of log is enough. */
+  const misfits = new WeakMap<Connection, Set<string>>()
+  const sending = Sending.make(config, node)
+  const requests = Requests.make(deadlines, sending)
+  const answers = Answers.make({
+    broadcastTtl: config.broadcastTtl,
+    compose: node.compose,
+    live: pool.unsafeLive,
+    routes,
+    sending,
+    stats
+  })
 
   // --- Sending ---
 
-  const encodeFor = (
-    connection: Connection,
-    envelope: Envelope
-  ): Either.Either<Uint8Array, NetworkError.MessageTooLarge> => {
-    const frame = node.encode(envelope)
-    const limit = longest(connection)
-    const bytes = frame.length - Frame.headerBytes
-    return bytes > limit
-      ? Either.left(new NetworkError.MessageTooLarge({ type: envelope.type, bytes, limit }))
-      : Either.right(frame)
-  }
-
-  /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
-  const enqueue = (
-    connection: Connection,
-    peer: NodeId,
-    message: { readonly frame: Uint8Array; readonly id: string },
-    settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
-  ): (() => void) => {
-    if (connection.outbox.offer(message)) {
-      settle(undefined)
-      return nothing
-    }
-    let cancelWaiting = nothing
-    const cancelDeadline = deadlines.after(sendTimeout, () => {
-      cancelWaiting()
-      settle(new NetworkError.SendTimeout({ peer, millis: sendTimeout }))
-    })
-    // Over a connection that has ended, the answer comes at once.
-    cancelWaiting = connection.outbox.offerLater(message, (taken) => {
-      cancelDeadline()
-      settle(taken ? undefined : new NetworkError.PeerNotConnected({ peer }))
-    })
-    return () => {
-      cancelDeadline()
-      cancelWaiting()
-    }
-  }
-
-  const hand = (
-    connection: Connection,
-    peer: NodeId,
-    envelope: Envelope
-  ): Effect.Effect<string, NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout> => {
-    const frame = encodeFor(connection, envelope)
-    if (Either.isLeft(frame)) return Effect.fail(frame.left)
-    const message = { frame: frame.right, id: envelope.id }
-    if (connection.outbox.offer(message)) return Effect.succeed(envelope.id)
-    return Effect.async((resume) => {
-      const cancel = enqueue(connection, peer, message, (failure) =>
-        resume(failure === undefined ? Effect.succeed(envelope.id) : Effect.fail(failure))
-      )
-      return Effect.sync(cancel)
-    })
-  }
-
   /** Hands a message for a node that is not connected to those that may bring it there: to one of them at least. */
-  const handTargeted = (
-    envelope: Envelope,
-    recipient: NodeId
-  ): Effect.Effect<string, NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout> => {
-    const [first, ...others] = nextHops(envelope, undefined, pool.unsafeLive(), relays, routes)
+  const handTargeted = (envelope: Envelope, recipient: NodeId): Effect.Effect<string, Sending.HandError> => {
+    const ways = waysTo(envelope)
+    const [first] = ways
     const via = first?.identity?.id
     if (first === undefined || via === undefined) {
       return Effect.fail(new NetworkError.PeerNotConnected({ peer: recipient }))
     }
     const frame = node.encode(envelope)
-    const isTaken = (way: Connection): boolean =>
-      frame.length - Frame.headerBytes <= longest(way) && way.outbox.offer({ frame, id: envelope.id })
-    return [first, ...others].filter(isTaken).length > 0 ? Effect.succeed(envelope.id) : hand(first, via, envelope)
+    const taken = ways.filter((way) => isTaken(way, frame, envelope.id))
+    return taken.length > 0 ? Effect.succeed(envelope.id) : sending.hand(first, via, envelope)
   }
 
-  const connectionTo = (peer: string): Effect.Effect<Connection, NetworkError.PeerNotConnected> =>
-    Effect.flatMap(Ref.get(pool.live), (live) => {
-      const connection = live.get(peer as NodeId)
-      return connection === undefined
-        ? Effect.fail(new NetworkError.PeerNotConnected({ peer }))
-        : Effect.succeed(connection)
-    })
+  const waysTo = (envelope: Envelope): ReadonlyArray<Connection> =>
+    nextHops(envelope, undefined, pool.unsafeLive(), Sending.relays, routes)
 
   const sendMessage = <A, I>(
     peer: string,
@@ -333,12 +163,12 @@ export const make = Effect.gen(function* () {
       if (connection === undefined && !(relay && NodeIds.is(peer))) {
         return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
       }
-      const encoded = encodePayload(type, payload)
+      const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
       const recipient = peer as NodeId
       return connection === undefined
         ? handTargeted(node.compose(type.name, encoded.right, { recipient, ttl: config.broadcastTtl }), recipient)
-        : hand(connection, recipient, node.compose(type.name, encoded.right))
+        : sending.hand(connection, recipient, node.compose(type.name, encoded.right))
     })
 
   const broadcast = <A, I>(
@@ -348,55 +178,10 @@ export const make = Effect.gen(function* () {
     Effect.flatMap(
       Ref.get(pool.live),
       (live): Effect.Effect<BroadcastReceipt, NetworkError.PayloadInvalid | NetworkError.MessageTooLarge> => {
-        const encoded = encodePayload(type, payload)
-        if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
-        const envelope = node.compose(type.name, encoded.right, { ttl: config.broadcastTtl })
-        const relayed = node.encode(envelope)
-        const bytes = relayed.length - Frame.headerBytes
-        if (bytes > config.maxMessageBytes) {
-          return Effect.fail(
-            new NetworkError.MessageTooLarge({ type: type.name, bytes, limit: config.maxMessageBytes })
-          )
-        }
-        // A neighbour that does not pass messages on gets it as a direct one.
-        const { ttl: _, ...direct } = envelope
-        let plain: Uint8Array | undefined
-        const sent: Array<NodeId> = []
-        const failed: Array<BroadcastReceipt["failed"][number]> = []
-        const waiting: Array<Effect.Effect<void>> = []
-        const refuse = (peer: NodeId, error: NetworkError.NetworkError): void => {
-          failed.push({ peer, error: { _tag: error._tag, message: error.message } })
-        }
-        for (const [peer, connection] of live) {
-          const frame = relays(connection) ? relayed : (plain ??= node.encode(direct as Envelope))
-          const limit = longest(connection)
-          if (frame.length - Frame.headerBytes > limit) {
-            refuse(peer, new NetworkError.MessageTooLarge({ type: type.name, bytes, limit }))
-          } else if (connection.outbox.offer({ frame, id: envelope.id })) {
-            slow.delete(connection)
-            sent.push(peer)
-          } else if (slow.has(connection)) {
-            refuse(peer, new NetworkError.SendTimeout({ peer, millis: 0 }))
-          } else {
-            waiting.push(
-              Effect.async((resume) => {
-                const cancel = enqueue(connection, peer, { frame, id: envelope.id }, (failure) => {
-                  if (failure === undefined) sent.push(peer)
-                  else {
-                    if (failure._tag === "SendTimeout") slow.add(connection)
-                    refuse(peer, failure)
-                  }
-                  resume(Effect.void)
-                })
-                return Effect.sync(cancel)
-              })
-            )
-          }
-        }
-        const receipt: BroadcastReceipt = { id: envelope.id, sent, failed }
-        return waiting.length === 0
-          ? Effect.succeed(receipt)
-          : Effect.as(Effect.all(waiting, { concurrency: "unbounded", discard: true }), receipt)
+        const encoded = Sending.encodePayload(type, payload)
+        return Either.isLeft(encoded)
+          ? Effect.fail(encoded.left)
+          : sending.fanOut(node.compose(type.name, encoded.right, { ttl: config.broadcastTtl }), live)
       }
     )
 
@@ -406,88 +191,63 @@ export const make = Effect.gen(function* () {
     peer: string,
     type: RequestType<A, B, F, I>,
     payload: A,
-    timeout: Duration.Duration
+    { relay = false, timeout = config.requestTimeout }: RequestOptions = {}
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
-    Effect.flatMap(connectionTo(peer), (connection): Effect.Effect<B, NetworkError.RequestError | F> => {
-      const encoded = encodePayload(type, payload)
+    Effect.flatMap(Ref.get(pool.live), (live): Effect.Effect<B, NetworkError.RequestError | F> => {
+      const connection = live.get(peer as NodeId)
+      const isRelayed = connection === undefined && relay && NodeIds.is(peer)
+      const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
-      const id = peer as NodeId
-      const envelope = node.compose(type.name, encoded.right, { expectsReply: true })
-      const frame = encodeFor(connection, envelope)
+      const recipient = peer as NodeId
+      const envelope = node.compose(type.name, encoded.right, {
+        expectsReply: true,
+        ...(isRelayed ? { recipient, ttl: config.broadcastTtl } : {})
+      })
+      const [first, ...others] = isRelayed ? waysTo(envelope) : [connection]
+      if (first === undefined) return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
+      const frame = sending.encodeFor(first, envelope)
       if (Either.isLeft(frame)) return Effect.fail(frame.left)
-      return ask(connection, id, envelope, frame.right, type, Duration.toMillis(timeout))
+      const fitting = others.filter((way): way is Connection => way !== undefined && Sending.fits(way, frame.right))
+      return requests.ask(
+        {
+          id: envelope.id,
+          peer: recipient,
+          frame: frame.right,
+          ways: [first, ...fitting],
+          isRelayed,
+          millis: Duration.toMillis(timeout)
+        },
+        type
+      )
     })
 
-  const ask = <A, B, F, I>(
-    connection: Connection,
-    peer: NodeId,
-    envelope: Envelope,
-    frame: Uint8Array,
-    type: RequestType<A, B, F, I>,
-    millis: number
-  ): Effect.Effect<B, NetworkError.RequestError | F> =>
-    Effect.async((resume) => {
-      const { id } = envelope
-      let cancelSending = nothing
-      const finish = (): void => {
-        pending.delete(id)
-        cancelDeadline()
-        cancelSending()
-      }
-      const cancelDeadline = deadlines.after(millis, () => {
-        finish()
-        resume(Effect.fail(new NetworkError.RequestTimeout({ peer, id, millis })))
-      })
-      pending.set(id, {
-        peer,
-        connection,
-        settle: (answer) => {
-          finish()
-          resume(conclude(answer, peer, id, type))
-        }
-      })
-      cancelSending = enqueue(connection, peer, { frame, id }, (failure) => {
-        if (failure === undefined) return
-        finish()
-        resume(Effect.fail(failure))
-      })
-      return Effect.sync(finish)
-    })
-
-  const onReply = (envelope: Envelope, answer: Answer): void => {
-    const waiting = envelope.replyTo === undefined ? undefined : pending.get(envelope.replyTo)
-    if (waiting === undefined || waiting.peer !== envelope.sender) return stats.count("repliesDropped")
-    waiting.settle(answer)
+  const onAnswer = (envelope: Envelope, answer: Requests.Answer): void => {
+    if (!requests.answered(envelope.replyTo, envelope.sender, answer)) stats.count("repliesDropped")
   }
 
   // --- Receiving ---
-
-  const openRequests = (peer?: NodeId): number => {
-    if (peer === undefined) return pending.size
-    let count = 0
-    for (const waiting of pending.values()) if (waiting.peer === peer) count++
-    return count
-  }
 
   const listensFor = (type: string): boolean =>
     handlers.has(type) || handlers.has(undefined) || (streams.get(type)?.size ?? 0) > 0
 
   const deliver = (connection: Connection, envelope: Envelope, bytes: number, isBroadcast: boolean): void => {
-    if (envelope.replyTo !== undefined) return onReply(envelope, { _tag: "Reply", payload: envelope.payload })
+    if (envelope.replyTo !== undefined) {
+      return onAnswer(envelope, { _tag: "Reply", payload: envelope.payload })
+    }
     if (listensFor(envelope.type)) return delivery.push(connection, envelope, bytes)
     stats.count("unsupported")
-    if (!isBroadcast) answerError(connection, envelope, "UNSUPPORTED_TYPE", `type: nobody listens for it here`)
+    if (!isBroadcast) answers.error(connection, envelope, "UNSUPPORTED_TYPE", `type: nobody listens for it here`)
   }
 
   /** Whether any link took it. */
   const pass = (connection: Connection, envelope: Envelope): boolean => {
     const via = connection.identity?.id
-    const hops = nextHops(envelope, via, pool.unsafeLive(), relays, routes)
+    const hops = nextHops(envelope, via, pool.unsafeLive(), Sending.relays, routes)
     if (hops.length === 0) return false
     const frame = node.encode({ ...envelope, ttl: (envelope.ttl ?? 1) - 1 })
     let isPassed = false
     for (const next of hops) {
-      if (frame.length - Frame.headerBytes > longest(next)) stats.count("tooLarge")
+      if (!Sending.fits(next, frame)) stats.count("tooLarge")
       else if (next.outbox.offer({ frame, id: undefined })) {
         isPassed = true
         stats.count("relayed")
@@ -509,71 +269,30 @@ export const make = Effect.gen(function* () {
       if (envelope.recipient !== node.id) {
         if (pass(connection, envelope) || kind === "RoutedError" || envelope.sender !== via) return
         stats.count("noRoute")
-        return answerError(connection, envelope, "NO_ROUTE", "recipient: no way to it is known")
+        return answers.error(connection, envelope, "NO_ROUTE", "recipient: no way to it is known")
       }
       if (kind === "Targeted") return deliver(connection, envelope, bytes, false)
       const error = Payloads.decodeError(envelope.payload)
       if (Either.isLeft(error)) return pool.invalid(connection, error.left, envelope)
-      onReply(envelope, { _tag: "Error", error: error.right })
+      // A neighbour speaks for itself when it knows no way; for all else only who was asked.
+      const isOfNeighbour = error.right.code === "NO_ROUTE" && envelope.sender === via
+      if (isOfNeighbour && requests.noRoute(envelope.replyTo, connection, error.right)) return
+      onAnswer(envelope, { _tag: "Error", error: error.right })
     },
     error: (connection, envelope, error) => {
-      const waiting = envelope.replyTo === undefined ? undefined : pending.get(envelope.replyTo)
-      if (waiting !== undefined) return onReply(envelope, { _tag: "Error", error })
+      if (requests.isOpen(envelope.replyTo)) return onAnswer(envelope, { _tag: "Error", error })
       fork(
-        Effect.logDebug(`the peer answers ${error.code}: ${error.message.slice(0, 256)}`).pipe(
+        Effect.logDebug(`the peer answers ${error.code}: ${plain(error.message, 256)}`).pipe(
           annotatePeer(describe(connection))
         )
       )
     },
     superseded: (loser, survivor, awaitEnd) => delivery.follow(loser, survivor, awaitEnd),
     closed: (connection) => delivery.closed(connection),
-    isBusy: (id) => openRequests(id) > 0
+    isBusy: (id) => requests.open(id) > 0
   })
 
-  // --- Answering ---
-
-  /** The members by which an answer finds its way back. */
-  const backTo = ({ id, sender, ttl }: Envelope): Routing => ({
-    replyTo: id,
-    recipient: sender,
-    ...(ttl === undefined ? {} : { ttl: config.broadcastTtl })
-  })
-
-  /** Where an answer goes: straight to who asked, else back the way the question came. */
-  const wayBack = (connection: Connection, { sender }: Envelope): Connection => {
-    const live = pool.unsafeLive()
-    const learned = routes.to(sender)
-    return live.get(sender) ?? (learned === undefined ? undefined : live.get(learned)) ?? connection
-  }
-
-  const answerError = (
-    connection: Connection,
-    about: Envelope,
-    code: "UNSUPPORTED_TYPE" | "NO_ROUTE" | "REQUEST_FAILED" | "INTERNAL",
-    message: string,
-    failure?: JsonObject[string]
-  ): void => {
-    const payload = {
-      code,
-      message: message.slice(0, 1024),
-      fatal: false,
-      ...(failure === undefined ? {} : { failure })
-    }
-    // To a neighbour an ERROR belongs to the link and names no recipient.
-    const routing = about.ttl === undefined ? { replyTo: about.id } : backTo(about)
-    const back = about.ttl === undefined ? sameSession(connection) : wayBack(connection, about)
-    const frame = encodeFor(back, node.compose("ERROR", payload, routing))
-    if (Either.isRight(frame)) return back.sendControl(frame.right)
-    stats.count("tooLarge")
-    answerError(connection, about, "INTERNAL", "the refusal is too long to send")
-  }
-
-  /** The connection that has taken the place of one to the same node, or that one itself. */
-  const sameSession = (connection: Connection): Connection => {
-    const id = connection.identity?.id
-    const current = id === undefined ? undefined : pool.unsafeLive().get(id)
-    return current?.identity?.session === connection.identity?.session ? (current ?? connection) : connection
-  }
+  // --- Handling ---
 
   const logFailure = (connection: Connection, type: string, cause: Cause.Cause<Refused>): Effect.Effect<void> => {
     const failure = Option.getOrUndefined(Cause.failureOption(cause))
@@ -582,20 +301,22 @@ export const make = Effect.gen(function* () {
       failure === undefined
         ? Effect.logError(`the handler of ${type} broke`, cause)
         : failure._tag === "Undecodable"
-          ? Effect.logWarning(`a ${type} does not fit its schema`).pipe(
-              Effect.zipRight(Effect.logDebug(failure.detail))
-            )
+          ? logMisfit(connection, type, failure.detail)
           : Effect.logWarning(`the handler of ${type} failed${failure.detail === "" ? "" : `: ${failure.detail}`}`)
     return annotatePeer(describe(connection))(log)
   }
 
-  /** Runs a handler whatever it does, also if it throws before it is an Effect. */
-  const run = (
-    registered: Handler<never>,
-    connection: Connection,
-    envelope: Envelope
-  ): Effect.Effect<Exit.Exit<JsonObject, Refused>> =>
-    Effect.exit(Effect.suspend(() => registered.run(received(connection, envelope))))
+  /** The first of a type from a link is worth a warning; a peer must not fill the log. What does not fit is payload. */
+  const logMisfit = (connection: Connection, type: string, detail: string): Effect.Effect<void> => {
+    const known = misfits.get(connection) ?? new Set()
+    misfits.set(connection, known)
+    const isFirst = known.size < maxMisfits && !known.has(type)
+    known.add(type)
+    const said = Effect.logDebug(`a ${type} does not fit its schema: ${detail}`)
+    return isFirst
+      ? Effect.zipRight(Effect.logWarning(`a ${type} does not fit its schema; more are logged at debug`), said)
+      : said
+  }
 
   const offerToStreams = (readers: Readers, connection: Connection, envelope: Envelope): Effect.Effect<void> => {
     const message = { ...envelope, via: connection.identity?.id ?? envelope.sender }
@@ -622,7 +343,7 @@ export const make = Effect.gen(function* () {
     if (registered === undefined || !registered.answers) {
       return Effect.sync(() => {
         stats.count("unsupported")
-        answerError(connection, envelope, "UNSUPPORTED_TYPE", "type: nobody answers it here")
+        answers.error(connection, envelope, "UNSUPPORTED_TYPE", "type: nobody answers it here")
       })
     }
     stats.count("delivered")
@@ -630,42 +351,24 @@ export const make = Effect.gen(function* () {
       Exit.isSuccess(exit)
         ? reply(connection, envelope, exit.value)
         : Effect.zipRight(
-            Effect.sync(() => refuse(connection, envelope, exit.cause)),
+            Effect.sync(() =>
+              answers.refuse(connection, envelope, Option.getOrUndefined(Cause.failureOption(exit.cause)))
+            ),
             isExpected(exit.cause) ? Effect.void : logFailure(connection, envelope.type, exit.cause)
           )
     )
   }
 
-  const refuse = (connection: Connection, envelope: Envelope, cause: Cause.Cause<Refused>): void => {
-    const failure = Option.getOrUndefined(Cause.failureOption(cause))
-    switch (failure?._tag) {
-      case undefined:
-        return answerError(connection, envelope, "INTERNAL", "the handler broke")
-      case "Broke":
-        return answerError(connection, envelope, "INTERNAL", failure.detail)
-      case "Undecodable":
-        return answerError(connection, envelope, "REQUEST_FAILED", "payload: does not fit what the handler takes")
-      case "Failed":
-        return answerError(connection, envelope, "REQUEST_FAILED", failure.detail, failure.failure)
-    }
-  }
-
   const reply = (connection: Connection, about: Envelope, payload: JsonObject): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const back = about.ttl === undefined ? sameSession(connection) : wayBack(connection, about)
-      const peer = back.identity?.id ?? about.sender
-      return hand(back, peer, node.compose(about.type, payload, backTo(about)))
-    }).pipe(
-      Effect.catchAll((error) => {
-        if (error._tag === "MessageTooLarge") {
-          answerError(connection, about, "INTERNAL", "the answer is longer than this link takes")
-        }
-        return Effect.logWarning(`the answer to a ${about.type} was not sent: ${error.message}`).pipe(
-          annotatePeer(describe(connection))
+    answers
+      .reply(connection, about, payload)
+      .pipe(
+        Effect.catchAll((error) =>
+          Effect.logWarning(`the answer to a ${about.type} was not sent: ${error.message}`).pipe(
+            annotatePeer(describe(connection))
+          )
         )
-      }),
-      Effect.asVoid
-    )
+      )
 
   const delivery = yield* Deliveries.make({
     concurrency: config.handlerConcurrency,
@@ -735,67 +438,23 @@ export const make = Effect.gen(function* () {
     broadcast,
     handle,
     messages,
-    peerGone: (peer, unsent) => {
-      const never = new Set(unsent)
-      // It may be back by now, and asked anew.
-      const current = pool.unsafeLive().get(peer)
-      for (const [id, waiting] of pending) {
-        if (waiting.peer === peer && waiting.connection !== current) {
-          waiting.settle({ _tag: "Gone", sent: !never.has(id) })
-        }
-      }
-    },
-    openRequests,
+    peerGone: (peer, unsent) => requests.gone(peer, pool.unsafeLive().get(peer), new Set(unsent)),
+    openRequests: requests.open,
     waiting: delivery.waiting,
     idle: delivery.idle
   })
 })
 
-const encodePayload = <A, I>(
-  type: MessageType<A, I>,
-  payload: A
-): Either.Either<JsonObject, NetworkError.PayloadInvalid> =>
-  Either.mapLeft(type.encode(payload), (detail) => new NetworkError.PayloadInvalid({ type: type.name, detail }))
+const isTaken = (way: Connection, frame: Uint8Array, id: string): boolean =>
+  Sending.fits(way, frame) && way.outbox.offer({ frame, id })
 
-const conclude = <A, B, F, I>(
-  answer: Answer,
-  peer: NodeId,
-  id: string,
-  type: RequestType<A, B, F, I>
-): Effect.Effect<B, NetworkError.RequestError | F> => {
-  switch (answer._tag) {
-    case "Gone":
-      return Effect.fail(new NetworkError.RequestLost({ peer, id, sent: answer.sent }))
-    case "Reply":
-      return Effect.mapError(
-        type.decodeReply(answer.payload),
-        (detail) => new NetworkError.ReplyInvalid({ peer, id, detail })
-      )
-    case "Error":
-      return Effect.fail(refusedBy(answer.error, peer, id, type))
-  }
-}
-
-const refusedBy = <A, B, F, I>(
-  error: Payloads.ErrorPayload,
-  peer: NodeId,
-  id: string,
-  type: RequestType<A, B, F, I>
-): NetworkError.RequestError | F => {
-  const detail = error.message.slice(0, 1024)
-  switch (error.code) {
-    case "UNSUPPORTED_TYPE":
-      return new NetworkError.UnsupportedType({ peer, id, detail })
-    case "NO_ROUTE":
-      return new NetworkError.NoRoute({ peer, id, detail })
-    case "INTERNAL":
-      return new NetworkError.RequestBroke({ peer, id, detail })
-    default: {
-      const failure = error.failure === undefined ? undefined : Either.getOrUndefined(type.decodeFailure(error.failure))
-      return failure ?? new NetworkError.RequestFailed({ peer, id, detail, failure: error.failure })
-    }
-  }
-}
+/** Runs a handler whatever it does, also if it throws before it is an Effect. */
+const run = (
+  registered: Handler<never>,
+  connection: Connection,
+  envelope: Envelope
+): Effect.Effect<Exit.Exit<JsonObject, Refused>> =>
+  Effect.exit(Effect.suspend(() => registered.run(received(connection, envelope))))
 
 const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
   type: envelope.type,
@@ -818,13 +477,6 @@ const describe = (connection: Connection) => ({
 /** A refusal by a typed failure is an answer like any other. */
 const isExpected = (cause: Cause.Cause<Refused>): boolean =>
   Option.getOrUndefined(Cause.failureOption(cause))?._tag === "Failed"
-
-const nothing = (): void => {}
-
-const relays = (connection: Connection): boolean => connection.identity?.relay === true
-
-/** The longest body that the other end takes, bytes. */
-const longest = (connection: Connection): number => connection.identity?.maxMessageBytes ?? Frame.defaultLimit
 
 /**
  * @since 0.1.0

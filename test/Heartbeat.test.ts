@@ -10,7 +10,7 @@ import * as Heartbeat from "../src/Heartbeat.js"
 import * as MessageType from "../src/MessageType.js"
 import type * as NetworkConfig from "../src/NetworkConfig.js"
 import type { NetworkEvent } from "../src/Peer.js"
-import * as Router from "../src/Router.js"
+import * as Handler from "../src/Handler.js"
 import * as MemoryTransport from "../src/testing/MemoryTransport.js"
 import * as P2PNetworkMemory from "../src/testing/P2PNetworkMemory.js"
 import * as Memory from "./utils/memoryPeer.js"
@@ -80,7 +80,7 @@ const startNode = (options: Omit<NetworkConfig.Input, "nodeId"> & { readonly onC
     const network = yield* P2PNetworkMemory.make({
       nodeId: "node",
       ...settings,
-      ...(onChat === undefined ? {} : { handlers: [Router.handler(Chat, () => onChat)] })
+      ...(onChat === undefined ? {} : { handlers: [Handler.make(Chat, () => onChat)] })
     })
     yield* Effect.forkScoped(Stream.runForEach(network.events, (event) => Effect.sync(() => events.push(event))))
     yield* TestClock.adjust(1)

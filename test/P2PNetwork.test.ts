@@ -20,6 +20,7 @@ import * as NodeIdentity from "../src/NodeIdentity.js"
 import * as P2PNetwork from "../src/P2PNetwork.js"
 import * as PeerAddress from "../src/PeerAddress.js"
 import * as PeerBook from "../src/PeerBook.js"
+import * as Handler from "../src/Handler.js"
 import * as Router from "../src/Router.js"
 import * as MemoryTransport from "../src/testing/MemoryTransport.js"
 import { Transport } from "../src/Transport.js"
@@ -173,7 +174,7 @@ describe("start and stop", () => {
           })
         )
       )
-      const chat = Router.handler(Chat, ({ payload }) => Effect.sync(() => got.push(payload.text)))
+      const chat = Handler.make(Chat, ({ payload }) => Effect.sync(() => got.push(payload.text)))
       yield* node("a", { bootstrap: ["b:9470"], handlers: [chat] })
       yield* until("the first message", () => got.length === 1)
       const twice = yield* Effect.flip(node("c", { handlers: [chat, chat] }))
@@ -401,6 +402,16 @@ describe("what is seen", () => {
       yield* Effect.flip(twin.connect("a:9470", { retryFor: 0 }))
       yield* rest
       assert.include(tags(events), "IdConflict")
+    }).pipe(inMemory)
+  )
+
+  it.scoped("a connect that waits to try again ends with stop", () =>
+    Effect.gen(function* () {
+      const a = yield* node("a")
+      const connecting = yield* Effect.fork(Effect.flip(a.connect("nobody:9470", { retryFor: "1 hour" })))
+      yield* TestClock.adjust("1 second")
+      yield* a.stop
+      assert.strictEqual((yield* Fiber.join(connecting))._tag, "NetworkNotRunning")
     }).pipe(inMemory)
   )
 

@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import type { JsonObject } from "../src/Message.js"
 import * as MessageType from "../src/MessageType.js"
-import * as Router from "../src/Router.js"
+import * as Handler from "../src/Handler.js"
 import * as MemoryTransport from "../src/testing/MemoryTransport.js"
 import {
   Ask,
@@ -540,6 +540,66 @@ describe("sendMessage", () => {
   )
 })
 
+describe("requests over relays", () => {
+  it.scoped("are answered, and refused, over the way they came", () =>
+    Effect.gen(function* () {
+      const [a, , , d] = yield* line(["a", "b", "c", "d"])
+      yield* d.handle(Ask, ({ payload }) =>
+        payload.question === "" ? Effect.fail({ reason: "empty" }) : Effect.succeed({ answer: payload.question })
+      )
+      assert.strictEqual(yield* tag(a.request("d", Ask, { question: "near" })), "PeerNotConnected")
+      assert.deepStrictEqual(yield* a.request("d", Ask, { question: "far" }, { relay: true }), { answer: "far" })
+      assert.deepStrictEqual(yield* failure(a.request("d", Ask, { question: "" }, { relay: true })), {
+        reason: "empty"
+      })
+      const nobody = MessageType.jsonRequest("NOBODY")
+      assert.strictEqual(yield* tag(a.request("d", nobody, {}, { relay: true })), "UnsupportedType")
+    }).pipe(inMemory)
+  )
+
+  it.scoped("end when the last neighbour knows no way, or in time", () =>
+    Effect.gen(function* () {
+      const a = yield* node("a")
+      const one = yield* handPeer("one", "a", { features: ["relay"] })
+      const two = yield* handPeer("two", "a", { features: ["relay"] })
+      const asking = yield* Effect.fork(Effect.flip(a.request("far", Ask, { question: "" }, { relay: true })))
+      const asked = yield* one.take("ASK")
+      assert.deepInclude(asked, { recipient: "far", ttl: 8, expectsReply: true })
+      const routed = { recipient: "a", ttl: 8, replyTo: asked.id }
+      const noWay = { code: "NO_ROUTE", message: "none", fatal: false }
+      one.say("ERROR", noWay, routed)
+      // Once more, or in another's name, it counts for nothing.
+      one.say("ERROR", noWay, { ...routed, id: "again" })
+      one.say("ERROR", noWay, { ...routed, id: "other", sender: "two" })
+      yield* rest
+      assert.strictEqual((yield* a.status).queued.requests, 1)
+      two.say("ERROR", noWay, routed)
+      assert.deepInclude(yield* Fiber.join(asking), { _tag: "NoRoute" })
+      const late = yield* Effect.fork(Effect.flip(a.request("far", Ask, { question: "" }, { relay: true })))
+      yield* one.take("ASK")
+      yield* TestClock.adjust("11 seconds")
+      assert.deepInclude(yield* Fiber.join(late), { _tag: "RequestTimeout" })
+    }).pipe(inMemory)
+  )
+
+  it.scoped("cannot be used to heap answers on one that does not read", () =>
+    Effect.gen(function* () {
+      const a = yield* node("a")
+      const deaf = yield* handPeer("deaf", "a", { features: ["relay"] })
+      deaf.link.pause()
+      const forger = yield* handPeer("forger", "a", { features: ["relay"] })
+      for (let n = 0; n < 3_000; n++) {
+        forger.say("NOBODY", {}, { sender: "deaf", recipient: "a", ttl: 1, id: `forged-${n}` })
+        if (n % 100 === 0) yield* rest
+      }
+      yield* Effect.repeat(Effect.zipRight(rest, countOf(a, "unsupported")), { until: (n) => n >= 3_000 })
+      const { counts, queued } = yield* a.status
+      assert.isAtMost(queued.outbound, 1024)
+      assert.isAbove(counts["relaySkipped"] ?? 0, 1_000)
+    }).pipe(narrow)
+  )
+})
+
 describe("messages", () => {
   it.scoped("gives every reader all messages, and counts as listening while it is read", () =>
     Effect.gen(function* () {
@@ -914,7 +974,7 @@ describe("handlers given to the node", () => {
       yield* nodeIn(scope, "a", {
         ...quiet,
         handlers: [
-          Router.handler(Chat, ({ payload }) =>
+          Handler.make(Chat, ({ payload }) =>
             Effect.zipRight(
               Effect.sleep("1 second"),
               Effect.sync(() => got.push(payload.text))

@@ -1,5 +1,5 @@
 /**
- * Lengths of strings as the wire counts them.
+ * Strings as the wire wants them: their lengths, and texts of others made harmless.
  *
  * @internal
  */
@@ -24,3 +24,6 @@ export const utf8Length = (text: string): number => {
 /** Whether the string has at least one and at most `max` characters (Unicode code points). */
 export const hasCharacters = (text: string, max: number): boolean =>
   text.length > 0 && (text.length <= max || (text.length <= 2 * max && Array.from(text).length <= max))
+
+/** At most `max` units of the text, with U+FFFD in place of half a surrogate pair: fit to be sent on by any node. */
+export const plain = (text: string, max: number): string => text.slice(0, max).replace(/\p{Surrogate}/gu, "\ufffd")

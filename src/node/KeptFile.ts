@@ -28,7 +28,8 @@ const mode = 0o600
 const writeThrough = (file: FileSystem.File, content: Uint8Array): Effect.Effect<void, PlatformError> =>
   Effect.zipRight(file.writeAll(content), file.sync)
 
-export const make = <A, I>(
+/** `schema`: what is read must fit it. What is written is JSON as it is: checking thousands of nodes takes too long. */
+export const make = <A extends I, I>(
   folder: string,
   name: string,
   schema: Schema.Schema<A, I>
@@ -39,9 +40,7 @@ export const make = <A, I>(
     const path = paths.join(folder, name)
     const temporary = `${path}.tmp`
     const oneAtATime = yield* Effect.makeSemaphore(1)
-    const Text = Schema.parseJson(schema)
-    const decode = Schema.decode(Text)
-    const encode = Schema.encodeSync(Text)
+    const decode = Schema.decode(Schema.parseJson(schema))
 
     const text = Effect.gen(function* () {
       const { size, type } = yield* files.stat(path)
@@ -86,7 +85,7 @@ export const make = <A, I>(
     )
 
     const write: KeptFile<A>["write"] = (value) =>
-      Effect.suspend(() => replace(new TextEncoder().encode(`${encode(value)}\n`))).pipe(
+      Effect.suspend(() => replace(new TextEncoder().encode(`${JSON.stringify(value)}\n`))).pipe(
         Effect.zipRight(syncFolder),
         Effect.uninterruptible,
         oneAtATime.withPermits(1)

@@ -25,6 +25,7 @@ import { StateFolderFailed } from "../NetworkError.js"
 import * as NodeId from "../NodeId.js"
 import { NodeIdentity } from "../NodeIdentity.js"
 import type { PeerEntry } from "../Payloads.js"
+import type { State } from "../PeerBook.js"
 import { PeerBook } from "../PeerBook.js"
 import * as FolderLock from "./FolderLock.js"
 import * as KeptFile from "./KeptFile.js"
@@ -42,8 +43,8 @@ export class StateFolder extends Context.Tag("synapse-p2p/StateFolder")<
     readonly nodeId: NodeId.NodeId
     /** The nodes of this network that were kept, those seen last first. */
     readonly remembered: ReadonlyArray<Required<PeerEntry>>
-    /** Keeps these nodes instead. What goes wrong is a warning, the first time. */
-    readonly keep: (peers: ReadonlyArray<Required<PeerEntry>>) => Effect.Effect<void>
+    /** Keeps these nodes instead: whether that went well. What goes wrong is a warning, the first time. */
+    readonly keep: (peers: ReadonlyArray<Required<PeerEntry>>) => Effect.Effect<boolean>
   }
 >() {}
 
@@ -141,19 +142,21 @@ export const make = (
     }
 
     let isFailing = false
-    const outcome = (problem: string | undefined): Effect.Effect<void> => {
+    const outcome = (problem: string | undefined): Effect.Effect<boolean> => {
+      const wasFailing = isFailing
+      isFailing = problem !== undefined
       const line =
         problem === undefined
           ? Effect.logInfo(`the nodes that this one knows are kept in ${path} again`)
           : Effect.logWarning(`the nodes that this one knows cannot be kept in ${path}: ${problem}`)
-      return Effect.when(line, () => isFailing !== (isFailing = problem !== undefined))
+      return Effect.as(wasFailing === isFailing ? Effect.void : line, !isFailing)
     }
 
-    const keep = (peers: ReadonlyArray<Required<PeerEntry>>): Effect.Effect<void> =>
+    const keep = (peers: ReadonlyArray<Required<PeerEntry>>): Effect.Effect<boolean> =>
       Effect.gen(function* () {
         if (!(yield* lock.confirm)) return yield* outcome("another process has taken the folder")
         const written = yield* Effect.exit(peersFile.write({ version: 1, network, peers }))
-        yield* outcome(Exit.isSuccess(written) ? undefined : problemOf(written))
+        return yield* outcome(Exit.isSuccess(written) ? undefined : problemOf(written))
       })
 
     return StateFolder.of({ path, nodeId, remembered, keep })
@@ -204,31 +207,33 @@ export const layerPeers: Layer.Layer<never, never, StateFolder | PeerBook | Loca
       const folder = yield* StateFolder
       const book = yield* PeerBook
       let known = folder.remembered
-      let seen = book.get().peers
+      let keptOf: State["peers"] | undefined = book.get().peers
       let keptAs = RememberedPeers.fingerprint(known)
 
       const remind = (peers: typeof known): void =>
         book.update((state) => RememberedPeers.remind(state, peers, id, deadlines.now(), maxHints))
 
-      const keep = Effect.suspend(() => {
-        known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
-        return folder.keep(known)
-      })
-
-      const keepChanges = Effect.suspend(() => {
-        const { peers } = book.get()
-        if (peers === seen) return Effect.void
-        seen = peers
-        known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
-        const current = RememberedPeers.fingerprint(known)
-        if (current === keptAs) return Effect.void
-        keptAs = current
-        return folder.keep(known)
-      })
+      /** Keeps the nodes known now, where they are not those that are kept; `always`: also for when they were seen. */
+      const keep = (always: boolean): Effect.Effect<void> =>
+        Effect.suspend(() => {
+          const { peers } = book.get()
+          known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
+          const current = RememberedPeers.fingerprint(known)
+          const isKept = current === keptAs && !(always && known.length > 0)
+          return Effect.map(isKept ? Effect.succeed(true) : folder.keep(known), (isDone) => {
+            // Else it is tried again.
+            keptOf = isDone ? peers : undefined
+            if (isDone) keptAs = current
+          })
+        })
 
       remind(known)
-      yield* Effect.addFinalizer(() => keep)
-      yield* keepChanges.pipe(Effect.schedule(Schedule.spaced(keepEvery)), Effect.interruptible, Effect.forkScoped)
+      yield* Effect.addFinalizer(() => keep(true))
+      yield* Effect.suspend(() => (book.get().peers === keptOf ? Effect.void : keep(false))).pipe(
+        Effect.schedule(Schedule.spaced(keepEvery)),
+        Effect.interruptible,
+        Effect.forkScoped
+      )
       yield* Effect.sync(() => remind(sample(known, known.length, random))).pipe(
         Effect.schedule(Schedule.spaced(healingInterval)),
         Effect.interruptible,

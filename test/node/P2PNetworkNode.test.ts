@@ -8,7 +8,7 @@ import * as Stream from "effect/Stream"
 import * as NetworkConfig from "../../src/NetworkConfig.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import { P2PNetwork } from "../../src/P2PNetwork.js"
-import * as Router from "../../src/Router.js"
+import * as Handler from "../../src/Handler.js"
 import { Ask, Chat } from "../utils/network.js"
 
 const silent = Effect.provide(Logger.remove(Logger.defaultLogger))
@@ -23,7 +23,7 @@ describe("P2PNetworkNode", () => {
   it.scopedLive("joins nodes over TCP, which send, ask, broadcast and part", () =>
     Effect.gen(function* () {
       const a = yield* node({
-        handlers: [Router.handler(Ask, ({ payload }) => Effect.succeed({ answer: payload.question.toUpperCase() }))]
+        handlers: [Handler.make(Ask, ({ payload }) => Effect.succeed({ answer: payload.question.toUpperCase() }))]
       })
       const b = yield* node({ bootstrap: [yield* addressOf(a)] })
       const c = yield* node({ bootstrap: [yield* addressOf(a)] })

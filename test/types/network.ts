@@ -11,7 +11,7 @@ import type { ConfigInvalid, HandlerExists, ListenFailed, RequestError, SendErro
 import type { NodeIdentity } from "../../src/NodeIdentity.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import * as P2PNetwork from "../../src/P2PNetwork.js"
-import * as Router from "../../src/Router.js"
+import * as Handler from "../../src/Handler.js"
 import type { Transport } from "../../src/Transport.js"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
@@ -79,8 +79,8 @@ export const applications = (network: P2PNetwork.P2PNetwork["Type"]) => {
 // @ts-expect-error a payload is an object
 export const Text = MessageType.make("TEXT", Schema.String)
 
-const stored = Router.handler(Chat, () => Effect.flatMap(Store, (store) => store.put("")))
-same<typeof stored, Router.Handler<Store>>(true)
+const stored = Handler.make(Chat, () => Effect.flatMap(Store, (store) => store.put("")))
+same<typeof stored, Handler.Handler<Store>>(true)
 
 export const node = P2PNetworkNode.layer({ port: 0, handlers: [stored] })
 same<Layer.Layer.Success<typeof node>, P2PNetwork.P2PNetwork>(true)

@@ -14,7 +14,7 @@ import type * as NetworkConfig from "../../src/NetworkConfig.js"
 import { P2PNetwork } from "../../src/P2PNetwork.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import type { NetworkEvent, NetworkStatus } from "../../src/Peer.js"
-import * as Router from "../../src/Router.js"
+import * as Handler from "../../src/Handler.js"
 import type { RawPeer } from "./rawPeer.js"
 import * as Raw from "./rawPeer.js"
 
@@ -67,11 +67,11 @@ export const startNode = (
         ...settings,
         ...options,
         handlers: [
-          Router.handler(Chat, ({ id }) => {
+          Handler.make(Chat, ({ id }) => {
             delivered.push(id)
             return onChat
           }),
-          Router.handler(Ask, ({ payload }) => Effect.succeed({ answer: payload.question.toUpperCase() }))
+          Handler.make(Ask, ({ payload }) => Effect.succeed({ answer: payload.question.toUpperCase() }))
         ]
       })
     ).pipe(Effect.orDie)

@@ -1,0 +1,136 @@
+/**
+ * What an application does with the messages of a type, as a value: decoding before, encoding of the answer after, and
+ * what becomes of failures.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { JsonObject } from "./Message.js"
+import * as Message from "./Message.js"
+import type { MessageType, Received, RequestType } from "./MessageType.js"
+
+/**
+ * What to do with messages of a type. Made with {@link make} or {@link other}.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Handler<out R> {
+  /** The type; undefined: every type that has no handler of its own. */
+  readonly type: string | undefined
+  readonly answers: boolean
+  /** The answer's payload; fails with a refusal. */
+  readonly run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, Refused, R>
+}
+
+/**
+ * Why there is no answer: `Undecodable`, the payload does not fit; `Failed`, the handler refused; `Broke`, its answer or
+ * failure cannot be sent.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Refused =
+  | { readonly _tag: "Undecodable"; readonly detail: string }
+  | { readonly _tag: "Failed"; readonly failure: JsonObject[string] | undefined; readonly detail: string }
+  | { readonly _tag: "Broke"; readonly detail: string }
+
+const noAnswer: JsonObject = {}
+
+/**
+ * Messages of a type and what to do with them, as a value: `P2PNetworkNode.layer({ handlers: [...] })` takes such.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make: {
+  <A, B, F, I, R>(type: RequestType<A, B, F, I>, run: (message: Received<A>) => Effect.Effect<B, F, R>): Handler<R>
+  <A, I, E, R>(type: MessageType<A, I>, run: (message: Received<A>) => Effect.Effect<unknown, E, R>): Handler<R>
+} = <A, B, F, I, R>(
+  type: MessageType<A, I> | RequestType<A, B, F, I>,
+  run: (message: Received<A>) => Effect.Effect<B, F, R>
+): Handler<R> => ({
+  type: type.name,
+  answers: type._tag === "RequestType",
+  run: (message) =>
+    Either.match(type.decode(message.payload), {
+      onLeft: (detail) => Effect.fail<Refused>({ _tag: "Undecodable", detail }),
+      onRight: (payload) => {
+        const handled = run({ ...message, payload })
+        return type._tag === "RequestType"
+          ? answered(type as RequestType<A, B, F, I>, handled)
+          : Effect.mapBoth(handled, {
+              onFailure: (failure): Refused => ({ _tag: "Failed", failure: undefined, detail: String(failure) }),
+              onSuccess: () => noAnswer
+            })
+      }
+    })
+})
+
+const answered = <A, B, F, I, R>(
+  type: RequestType<A, B, F, I>,
+  handled: Effect.Effect<B, F, R>
+): Effect.Effect<JsonObject, Refused, R> =>
+  Effect.matchEffect(handled, {
+    onFailure: (failure) => {
+      const encoded = type.encodeFailure(failure)
+      return Effect.fail<Refused>(
+        Either.isRight(encoded)
+          ? { _tag: "Failed", failure: encoded.right, detail: "" }
+          : { _tag: "Broke", detail: `the failure does not fit its schema: ${encoded.left}` }
+      )
+    },
+    onSuccess: (reply) =>
+      Effect.mapError(type.encodeReply(reply), (detail): Refused => ({
+        _tag: "Broke",
+        detail: `the answer does not fit its schema: ${detail}`
+      }))
+  })
+
+/**
+ * What to do with all types that have no handler of their own.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const other = <R>(
+  run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, unknown, R>
+): Handler<R> => ({
+  type: undefined,
+  answers: true,
+  run: (message) =>
+    Effect.matchEffect(run(message), {
+      onFailure: (failure) => Effect.fail(refusal(failure)),
+      onSuccess: (reply) => {
+        const fault = message.expectsReply ? Message.payloadFault(reply) : undefined
+        return fault === undefined
+          ? Effect.succeed(reply)
+          : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer is not JSON: ${fault}` })
+      }
+    })
+})
+
+const refusal = (failure: unknown): Refused => {
+  const detail =
+    typeof failure === "object" && failure !== null && "message" in failure && typeof failure.message === "string"
+      ? failure.message
+      : ""
+  return isJson(failure) ? { _tag: "Failed", failure, detail } : { _tag: "Broke", detail }
+}
+
+const isJson = (failure: unknown): failure is JsonObject[string] =>
+  failure !== undefined && Message.payloadFault({ failure }) === undefined
+
+/**
+ * A handler that has all it needs.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const provided = <R>(registered: Handler<R>, context: Context.Context<R>): Handler<never> => ({
+  ...registered,
+  run: (message) =>
+    Effect.mapInputContext(registered.run(message), (outer: Context.Context<never>) => Context.merge(outer, context))
+})

@@ -1,0 +1,174 @@
+/**
+ * Handing messages to links: encoded once, within what the other end takes, waiting for room up to `sendTimeout`.
+ *
+ * @internal
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type { Connection } from "../Connection.js"
+import * as Frame from "../Frame.js"
+import type { LocalNode } from "../LocalNode.js"
+import type { Envelope, JsonObject } from "../Message.js"
+import type { MessageType } from "../MessageType.js"
+import type { Settings } from "../NetworkConfig.js"
+import * as NetworkError from "../NetworkError.js"
+import type { NodeId } from "../NodeId.js"
+import type { BroadcastReceipt } from "../Peer.js"
+
+/** Why a message was not handed over. */
+export type HandError = NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout
+
+export interface Sending {
+  /** The frame, if the other end takes one so long. */
+  readonly encodeFor: (
+    connection: Connection,
+    envelope: Envelope
+  ) => Either.Either<Uint8Array, NetworkError.MessageTooLarge>
+  /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
+  readonly enqueue: (
+    connection: Connection,
+    peer: NodeId,
+    message: { readonly frame: Uint8Array; readonly id: string },
+    settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
+  ) => () => void
+  /** The message's id, once it is handed over. */
+  readonly hand: (connection: Connection, peer: NodeId, envelope: Envelope) => Effect.Effect<string, HandError>
+  /** Hands the message to all that are there, each waited for at most once. */
+  readonly fanOut: (
+    envelope: Envelope,
+    live: ReadonlyMap<NodeId, Connection>
+  ) => Effect.Effect<BroadcastReceipt, NetworkError.MessageTooLarge>
+}
+
+export const make = (
+  config: Pick<Settings, "sendTimeout" | "maxMessageBytes">,
+  { deadlines, encode }: Pick<LocalNode["Type"], "deadlines" | "encode">
+): Sending => {
+  const sendTimeout = Duration.toMillis(config.sendTimeout)
+  /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
+  const slow = new WeakSet<Connection>()
+
+  const encodeFor = (
+    connection: Connection,
+    envelope: Envelope
+  ): Either.Either<Uint8Array, NetworkError.MessageTooLarge> => {
+    const frame = encode(envelope)
+    const limit = longest(connection)
+    const bytes = frame.length - Frame.headerBytes
+    return bytes > limit
+      ? Either.left(new NetworkError.MessageTooLarge({ type: envelope.type, bytes, limit }))
+      : Either.right(frame)
+  }
+
+  /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
+  const enqueue = (
+    connection: Connection,
+    peer: NodeId,
+    message: { readonly frame: Uint8Array; readonly id: string },
+    settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
+  ): (() => void) => {
+    if (connection.outbox.offer(message)) {
+      settle(undefined)
+      return nothing
+    }
+    let cancelWaiting = nothing
+    const cancelDeadline = deadlines.after(sendTimeout, () => {
+      cancelWaiting()
+      settle(new NetworkError.SendTimeout({ peer, millis: sendTimeout }))
+    })
+    // Over a connection that has ended, the answer comes at once.
+    cancelWaiting = connection.outbox.offerLater(message, (taken) => {
+      cancelDeadline()
+      settle(taken ? undefined : new NetworkError.PeerNotConnected({ peer }))
+    })
+    return () => {
+      cancelDeadline()
+      cancelWaiting()
+    }
+  }
+
+  const hand = (
+    connection: Connection,
+    peer: NodeId,
+    envelope: Envelope
+  ): Effect.Effect<string, NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout> => {
+    const frame = encodeFor(connection, envelope)
+    if (Either.isLeft(frame)) return Effect.fail(frame.left)
+    const message = { frame: frame.right, id: envelope.id }
+    if (connection.outbox.offer(message)) return Effect.succeed(envelope.id)
+    return Effect.async((resume) => {
+      const cancel = enqueue(connection, peer, message, (failure) =>
+        resume(failure === undefined ? Effect.succeed(envelope.id) : Effect.fail(failure))
+      )
+      return Effect.sync(cancel)
+    })
+  }
+
+  const fanOut: Sending["fanOut"] = (envelope, live) => {
+    const { id, type } = envelope
+    const relayed = encode(envelope)
+    const bytes = bodyBytes(relayed)
+    if (bytes > config.maxMessageBytes) {
+      return Effect.fail(new NetworkError.MessageTooLarge({ type, bytes, limit: config.maxMessageBytes }))
+    }
+    // A neighbour that does not pass messages on gets it as a direct one.
+    const { ttl: _, ...direct } = envelope
+    let plain: Uint8Array | undefined
+    const sent: Array<NodeId> = []
+    const failed: Array<BroadcastReceipt["failed"][number]> = []
+    const waiting: Array<Effect.Effect<void>> = []
+    const refuse = (peer: NodeId, error: HandError): void => {
+      failed.push({ peer, error: { _tag: error._tag, message: error.message } })
+    }
+    for (const [peer, connection] of live) {
+      const frame = relays(connection) ? relayed : (plain ??= encode(direct as Envelope))
+      if (!fits(connection, frame)) {
+        refuse(peer, new NetworkError.MessageTooLarge({ type, bytes, limit: longest(connection) }))
+      } else if (connection.outbox.offer({ frame, id })) {
+        slow.delete(connection)
+        sent.push(peer)
+      } else if (slow.has(connection)) {
+        refuse(peer, new NetworkError.SendTimeout({ peer, millis: 0 }))
+      } else {
+        waiting.push(
+          Effect.async((resume) => {
+            const cancel = enqueue(connection, peer, { frame, id }, (failure) => {
+              if (failure === undefined) sent.push(peer)
+              else {
+                if (failure._tag === "SendTimeout") slow.add(connection)
+                refuse(peer, failure)
+              }
+              resume(Effect.void)
+            })
+            return Effect.sync(cancel)
+          })
+        )
+      }
+    }
+    const receipt: BroadcastReceipt = { id, sent, failed }
+    return waiting.length === 0
+      ? Effect.succeed(receipt)
+      : Effect.as(Effect.all(waiting, { concurrency: "unbounded", discard: true }), receipt)
+  }
+
+  return { encodeFor, enqueue, hand, fanOut }
+}
+
+export const encodePayload = <A, I>(
+  type: MessageType<A, I>,
+  payload: A
+): Either.Either<JsonObject, NetworkError.PayloadInvalid> =>
+  Either.mapLeft(type.encode(payload), (detail) => new NetworkError.PayloadInvalid({ type: type.name, detail }))
+
+/** Whether both ends pass on messages of others. */
+export const relays = (connection: Connection): boolean => connection.identity?.relay === true
+
+/** Whether the other end takes a frame so long. */
+export const fits = (connection: Connection, frame: Uint8Array): boolean => bodyBytes(frame) <= longest(connection)
+
+const bodyBytes = (frame: Uint8Array): number => frame.length - Frame.headerBytes
+
+const longest = (connection: Connection): number => connection.identity?.maxMessageBytes ?? Frame.defaultLimit
+
+const nothing = (): void => {}

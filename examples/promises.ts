@@ -1,7 +1,7 @@
 /**
  * A program without Effect, by a ManagedRuntime: `npm run example promises`.
  */
-import { Effect, ManagedRuntime, Schema } from "effect"
+import { Effect, ManagedRuntime, Schema, Stream } from "effect"
 import { MessageType, P2PNetwork } from "synapse-p2p"
 import { P2PNetworkNode } from "synapse-p2p/node"
 
@@ -10,25 +10,16 @@ const Note = MessageType.make("NOTE", Schema.Struct({ text: Schema.String }))
 const listener = ManagedRuntime.make(P2PNetworkNode.layer({ nodeId: "listener", port: 9473 }))
 const writer = ManagedRuntime.make(P2PNetworkNode.layer({ nodeId: "writer", port: 0, bootstrap: ["127.0.0.1:9473"] }))
 
-const heard = new Promise<string>((resolve) => {
-  listener.runFork(
-    Effect.scoped(
-      Effect.gen(function* () {
-        const network = yield* P2PNetwork
-        yield* network.handle(Note, ({ payload, sender }) =>
-          Effect.sync(() => resolve(`${sender} wrote: ${payload.text}`))
-        )
-        yield* Effect.never
-      })
-    )
-  )
-})
-
 try {
+  const listening = await listener.runPromise(P2PNetwork)
+  const heard = listener.runPromise(Effect.flatten(Stream.runHead(listening.messages(Note))))
+
   const network = await writer.runPromise(P2PNetwork)
   await writer.runPromise(network.waitForPeers(1))
   await writer.runPromise(network.broadcast(Note, { text: "hello from plain promises" }))
-  console.log(await heard)
+
+  const { payload, sender } = await heard
+  console.log(`${sender} wrote: ${payload.text}`)
 } finally {
   await writer.dispose()
   await listener.dispose()

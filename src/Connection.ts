@@ -78,7 +78,10 @@ export interface Owner {
   ) => void
   /** Bytes that are no frame: the connection cannot go on. */
   readonly fault: (connection: Connection, fault: Frame.Fault) => void
-  /** It serves no more (phase `closing`); `unsent` was never handed to the operating system. Once. */
+  /**
+   * It serves no more (phase `closing`); `unsent` was never handed to the operating system. What is parked in the outbox
+   * stays there. Once.
+   */
   readonly ended: (connection: Connection, error: NetworkError.ConnectionError, unsent: ReadonlyArray<Outgoing>) => void
   /** Heard again after `isSuspect` was set. */
   readonly recovered: (connection: Connection) => void
@@ -91,6 +94,8 @@ const holdControl = 2
 const holdNotAttached = 4
 
 /**
+ * A live connection: its link, what waits to be sent and to be handled, who is at the other end, and how it ended.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -126,6 +131,8 @@ export class Connection {
   private readonly decoder = new Frame.Decoder(Frame.handshakeLimit)
   private held = holdNotAttached
   private pumping = false
+  /** The link is gone: what was received of it is handed over at once. */
+  private isLast = false
   private finSent = false
   private finReceived = false
   private discarding = false
@@ -191,7 +198,7 @@ export class Connection {
     return this.link.local
   }
 
-  /** Sends a frame of the protocol ahead of all data. While too many of these wait, nothing is read. */
+  /** Sends a frame of the protocol ahead of all data, up to the goodbye. While too many of these wait, nothing is read. */
   sendControl(frame: Uint8Array): void {
     if (this.phase === "closing" || this.phase === "closed") return
     this.outbox.offerControl(frame)
@@ -221,8 +228,9 @@ export class Connection {
     }
   }
 
-  /** Ends the link at once, without a word: what was queued is reported. */
+  /** Ends the link at once, without a word: what was queued is reported, and nothing more delivered. */
   destroy(error: NetworkError.ConnectionError): void {
+    this.discarding = true
     this.end(error)
     this.link.destroy()
   }
@@ -256,7 +264,7 @@ export class Connection {
     if (this.phase === "closing" || this.phase === "closed") return
     this.phase = "closing"
     this.error = error
-    this.owner.ended(this, error, this.outbox.abandon())
+    this.owner.ended(this, error, this.outbox.isParked ? [] : this.outbox.abandon())
   }
 
   private hold(reason: number): void {
@@ -291,7 +299,7 @@ export class Connection {
   private pump(): void {
     if (this.pumping) return
     this.pumping = true
-    while (this.held === 0) {
+    while (this.held === 0 || this.isLast) {
       const next = this.decoder.next()
       if (next === undefined) break
       if (Frame.isFault(next)) {
@@ -332,6 +340,9 @@ export class Connection {
   }
 
   private onClose(cause: unknown): void {
+    // Bounded by what one read brings, since a link that is held brings no more.
+    this.isLast = true
+    if (this.phase !== "handshaking" && !this.discarding) this.pump()
     this.cancelDeadline()
     this.end(this.lost(cause))
     this.phase = "closed"

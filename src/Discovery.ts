@@ -27,6 +27,8 @@ import * as PeerBook from "./PeerBook.js"
 import { Transport } from "./Transport.js"
 
 /**
+ * The search for peers, and what it is told.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -123,18 +125,20 @@ export const plan = (
 
 /**
  * Whom to dial so that the halves of a split network find each other: at random one bootstrap or remembered node that is
- * not connected, also one that left or was given up; never one that the application disconnected, nor one that is to be
- * left alone for now.
+ * not connected, also one that left or was given up; never one that the application disconnected, one that is to be left
+ * alone for now, or, below the target, one that {@link plan} comes to by itself.
  *
  * @since 0.1.0
  * @category decisions
  */
 export const heal = (
   book: PeerBook.State,
-  view: Pick<View, "now" | "live" | "dialing" | "random">
+  view: Pick<View, "now" | "live" | "dialing" | "target" | "random">
 ): PeerAddress | undefined => {
-  const { dialing, live, now, random } = view
+  const { dialing, live, now, random, target } = view
   const places: Array<PeerAddress> = []
+  const isPlanned = (address: PeerAddress): boolean =>
+    live.size < target && HashMap.has(book.addresses, address.toString())
   for (const { address, id, isBootstrap, nextAt } of HashMap.values(book.addresses)) {
     const peer = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
     const isAvoided = peer?.avoidUntil === Infinity || (peer?.status !== "left" && (peer?.avoidUntil ?? 0) > now)
@@ -146,7 +150,7 @@ export const heal = (
     if (!live.has(peer.id) && !isAvoided && address !== undefined) places.push(address)
   }
   const [chosen] = sample(
-    places.filter((address) => !dialing.has(address.toString())),
+    places.filter((address) => !dialing.has(address.toString()) && !isPlanned(address)),
     1,
     random
   )
@@ -397,6 +401,7 @@ export const make = Effect.gen(function* () {
         now: deadlines.now(),
         live: new Set(pool.unsafeLive().keys()),
         dialing: pool.dialing(),
+        target: config.targetPeers,
         random
       })
       if (address === undefined) return Effect.void
@@ -426,6 +431,8 @@ export const make = Effect.gen(function* () {
 })
 
 /**
+ * Discovery over the pool and the peer book. It does nothing before `run`.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -23,6 +23,8 @@ import { NetworkStats } from "./NetworkStats.js"
 import * as Payloads from "./Payloads.js"
 
 /**
+ * The sweep that finds out who is alive.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -155,6 +157,8 @@ const remote = (connection: Connection, detail: string) => ({
 })
 
 /**
+ * A sweep over the connections of the pool, with none begun.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -289,6 +293,8 @@ export const make = Effect.gen(function* () {
 })
 
 /**
+ * The sweep over the connections of the pool. It does nothing before `run`.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -30,6 +30,8 @@ export interface Routing {
 }
 
 /**
+ * This node: its id and session, its clock, its random numbers and the envelopes of what it sends.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -56,6 +58,8 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
 const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
 
 /**
+ * This node, with the id of {@link NodeIdentity} and a random session.
+ *
  * @since 0.1.0
  * @category constructors
  */

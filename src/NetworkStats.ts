@@ -39,6 +39,8 @@ export const countNames = [
 ] as const
 
 /**
+ * The name of something that is counted.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -151,6 +153,8 @@ export class Stats {
 }
 
 /**
+ * The figures of one node.
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -17,6 +17,8 @@ import * as Schema from "effect/Schema"
 export const pattern = /^[A-Za-z0-9._:-]{1,128}$/
 
 /**
+ * A string of 1 to 128 characters of `[A-Za-z0-9._:-]`, branded.
+ *
  * @since 0.1.0
  * @category schemas
  */
@@ -41,6 +43,8 @@ export type NodeId = typeof NodeId.Type
 export const make = (id: string): NodeId => NodeId.make(id)
 
 /**
+ * Whether a value is a NodeId.
+ *
  * @since 0.1.0
  * @category guards
  */

@@ -11,6 +11,8 @@ import { NetworkConfig } from "./NetworkConfig.js"
 import * as NodeId from "./NodeId.js"
 
 /**
+ * The id of this node.
+ *
  * @since 0.1.0
  * @category tags
  */

@@ -32,6 +32,8 @@ export interface PeerRecord {
   readonly address: PeerAddress.PeerAddress
   /** Where it can be dialed: what it says, and what was dialed. */
   readonly addresses: ReadonlyArray<PeerAddress.PeerAddress>
+  /** Those of them where it certainly is: it was met there, or says so of the host that it comes from. */
+  readonly proven: ReadonlyArray<PeerAddress.PeerAddress>
   readonly session: string | undefined
   readonly agent: string | undefined
   readonly tags: Readonly<Record<string, string>>
@@ -57,24 +59,36 @@ export interface AddressRecord {
   readonly attempts: number
   /** Not to be dialed before; `Infinity`: never. */
   readonly nextAt: number
-  /** Given up after; `Infinity` for a bootstrap peer, 0 before the first failure, which sets it. */
+  /** Given up after; `Infinity` for a bootstrap peer and one never to be dialed, 0 before the first failure, which sets it. */
   readonly giveUpAt: number
   readonly error: { readonly _tag: string; readonly message: string } | undefined
 }
 
 /**
- * What another node said of a third.
+ * Where a node is, as one that is not it says.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Telling {
+  readonly teller: NodeId
+  readonly addresses: ReadonlyArray<PeerAddress.PeerAddress>
+}
+
+/**
+ * What others said of a node that is not met yet: something new each.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Hint {
   readonly id: NodeId
-  readonly addresses: ReadonlyArray<PeerAddress.PeerAddress>
-  readonly teller: NodeId
+  readonly told: ReadonlyArray<Telling>
 }
 
 /**
+ * All that is known of others: peers by id, addresses by `host:port`, hints by id.
+ *
  * @since 0.1.0
  * @category models
  */
@@ -86,7 +100,7 @@ export interface State {
 }
 
 /**
- * How much is remembered.
+ * How much is remembered. Hints are counted by who told them: the same node told of by two counts twice.
  *
  * @since 0.1.0
  * @category models
@@ -98,6 +112,8 @@ export interface Limits {
 }
 
 /**
+ * A book in which nobody is known.
+ *
  * @since 0.1.0
  * @category constructors
  */
@@ -173,14 +189,17 @@ export const connected = (
   const { dialed, identity } = peer
   const known = Option.getOrUndefined(HashMap.get(state.peers, identity.id))
   const dialable = identity.listen.filter(({ host, port }) => port !== 0 && !PeerAddress.isUnspecified(host))
-  const addresses = dialed === undefined ? dialable : [dialed, ...dialable]
+  const addresses = distinct(dialed === undefined ? dialable : [dialed, ...dialable])
+  // What a node says of another host proves nothing: it must not keep this node from dialing who is really there.
+  const proven = addresses.filter((address) => address === dialed || address.host === peer.address.host)
   let next = setPeer(state, {
     id: identity.id,
     status: "connected",
     since: wallNow,
     direction: peer.direction,
     address: peer.address,
-    addresses: distinct(addresses),
+    addresses,
+    proven,
     session: identity.session,
     agent: identity.agent,
     tags: identity.tags,
@@ -189,8 +208,6 @@ export const connected = (
     attempts: 0
   })
   next = { ...next, hints: HashMap.remove(next.hints, identity.id) }
-  // What a node says of another host proves nothing: it must not keep this node from dialing who is really there.
-  const proven = addresses.filter((address) => address === dialed || address.host === peer.address.host)
   for (const address of placesOf(next, { id: identity.id, addresses: proven })) {
     next = answered(next, address, identity.id)
   }
@@ -201,18 +218,44 @@ const distinct = (addresses: ReadonlyArray<PeerAddress.PeerAddress>): ReadonlyAr
   ...new Map(addresses.map((address) => [address.toString(), address])).values()
 ]
 
+/** Addresses kept of a node: as many as a HELLO has, and those it was met at. */
+const maxAddresses = 24
+
 /**
- * A node with a live connection was met at the address: nothing is held against it. Only bootstrap addresses are kept for
- * themselves.
+ * A node with a live connection was met at the address: it is one of its own, and nothing is held against it. Only
+ * bootstrap addresses are kept for themselves.
  *
  * @since 0.1.0
  * @category transitions
  */
 export const answered = (state: State, address: PeerAddress.PeerAddress, id: NodeId): State => {
+  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const next =
+    peer === undefined
+      ? state
+      : setPeer(state, {
+          ...peer,
+          addresses: distinct([...peer.addresses, address]).slice(0, maxAddresses),
+          proven: distinct([...peer.proven, address]).slice(0, maxAddresses)
+        })
   const record = addressRecord(state, address)
   return record.isBootstrap
-    ? setAddress(state, { ...record, id, attempts: 0, nextAt: 0, error: undefined })
-    : { ...state, addresses: HashMap.remove(state.addresses, address.toString()) }
+    ? setAddress(next, { ...record, id, attempts: 0, nextAt: 0, error: undefined })
+    : { ...next, addresses: HashMap.remove(next.addresses, address.toString()) }
+}
+
+/**
+ * The addresses at which connected peers certainly are, as `host:port`: whoever else is said to be there is not.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const heldByLive = (state: State): ReadonlySet<string> => {
+  const held = new Set<string>()
+  for (const peer of HashMap.values(state.peers)) {
+    if (isLive(peer)) for (const address of peer.proven) held.add(address.toString())
+  }
+  return held
 }
 
 const forgetOldest = (state: State, limits: Limits): State => {
@@ -269,7 +312,8 @@ export interface Ending {
 }
 
 /**
- * A peer's last connection ended. One that cannot be dialed is forgotten.
+ * A peer's last connection ended. One that cannot be dialed is forgotten; one that is `dead` without a `redial` is not
+ * dialed before it came by itself, but for bootstrap addresses.
  *
  * @since 0.1.0
  * @category transitions
@@ -286,8 +330,8 @@ export const ended = (state: State, id: NodeId, ending: Ending, now: number, wal
           status: ending.status,
           since: wallNow,
           avoidUntil,
-          // A peer closed on purpose is no longer wanted.
-          isRequested: peer.isRequested && ending.status !== "disconnected"
+          // A peer closed on purpose is no longer wanted; one that closed by itself may be.
+          isRequested: peer.isRequested && (ending.status !== "disconnected" || ending.avoidFor !== Infinity)
         })
   for (const address of placesOf(state, peer)) {
     const record = addressRecord(next, address)
@@ -302,6 +346,7 @@ const endedAt = (state: State, record: AddressRecord, { avoidFor, redial, status
   const nextAt = now + (redial?.after ?? avoidFor)
   if (record.isBootstrap) return setAddress(state, { ...record, nextAt })
   if (redial !== undefined) return setAddress(state, { ...record, nextAt, giveUpAt: now + redial.giveUpAfter })
+  if (status === "dead") return never(state, record)
   return status === "disconnected" && nextAt !== Infinity
     ? setAddress(state, { ...record, nextAt, giveUpAt: 0 })
     : { ...state, addresses: HashMap.remove(state.addresses, record.address.toString()) }
@@ -336,7 +381,57 @@ export const dialFailed = (
   const nextAt = now + failure.retryAfter
   const next = setAddress(state, { ...record, attempts: record.attempts + 1, nextAt, giveUpAt, error: failure.error })
   const counted = record.id === undefined ? next : countAttempt(next, record.id)
-  return nextAt >= giveUpAt && !record.isBootstrap ? forgetAddress(counted, address) : counted
+  return nextAt >= giveUpAt && !record.isBootstrap ? forgetAddress(counted, address) : bounded(counted, address)
+}
+
+/**
+ * The node at an address that is not a bootstrap one does not take this node: for so long, milliseconds, or `Infinity`,
+ * it is not dialed for whatever reason of this node's own, unless it came by itself. An address that nobody named leaves
+ * nothing behind.
+ *
+ * @since 0.1.0
+ * @category transitions
+ */
+export const refused = (state: State, address: PeerAddress.PeerAddress, avoidFor: number, now: number): State => {
+  const record = addressRecord(state, address)
+  if (record.isBootstrap || !isNamed(state, address)) return state
+  if (avoidFor === Infinity) return never(state, record)
+  const until = now + avoidFor
+  return bounded(setAddress(state, { ...record, nextAt: until, giveUpAt: until }), address)
+}
+
+const isNamed = (state: State, address: PeerAddress.PeerAddress): boolean => {
+  const key = address.toString()
+  const isThere = (other: PeerAddress.PeerAddress): boolean => other.toString() === key
+  return (
+    HashMap.has(state.addresses, key) ||
+    HashMap.some(state.peers, ({ addresses }) => addresses.some(isThere)) ||
+    HashMap.some(state.hints, ({ told }) => told.some(({ addresses }) => addresses.some(isThere)))
+  )
+}
+
+/** Never to be dialed, nor told of, until somebody is met there. */
+const never = (state: State, record: AddressRecord): State =>
+  bounded(
+    forgetHintsAt(setAddress(state, { ...record, nextAt: Infinity, giveUpAt: Infinity }), record.address),
+    record.address
+  )
+
+/** Addresses kept of nodes that were not met. */
+const maxStrangers = 1024
+
+/** What others tell is dialed once and then remembered for a while: whoever tells without end fills no more than this. */
+const bounded = (state: State, added: PeerAddress.PeerAddress): State => {
+  if (HashMap.size(state.addresses) <= maxStrangers) return state
+  let count = 0
+  let oldest: AddressRecord | undefined
+  for (const record of HashMap.values(state.addresses)) {
+    if (record.isBootstrap || (record.id !== undefined && HashMap.has(state.peers, record.id))) continue
+    count++
+    if (record.address.toString() === added.toString()) continue
+    if (oldest === undefined || record.giveUpAt < oldest.giveUpAt) oldest = record
+  }
+  return count <= maxStrangers || oldest === undefined ? state : forgetAddress(state, oldest.address)
 }
 
 const countAttempt = (state: State, id: NodeId): State => {
@@ -352,11 +447,16 @@ const forgetHintsAt = (state: State, address: PeerAddress.PeerAddress): State =>
   const key = address.toString()
   return {
     ...state,
-    hints: HashMap.filterMap(state.hints, (hint) => {
-      const addresses = hint.addresses.filter((other) => other.toString() !== key)
-      return addresses.length === 0 ? Option.none() : Option.some({ ...hint, addresses })
-    })
+    hints: HashMap.filterMap(state.hints, (hint) => withoutAddress(hint, key))
   }
+}
+
+const withoutAddress = (hint: Hint, key: string): Option.Option<Hint> => {
+  const told = hint.told.flatMap((telling) => {
+    const addresses = telling.addresses.filter((other) => other.toString() !== key)
+    return addresses.length === 0 ? [] : [{ ...telling, addresses }]
+  })
+  return told.length === 0 ? Option.none() : Option.some({ ...hint, told })
 }
 
 /**
@@ -389,22 +489,30 @@ export const expired = (state: State, now: number): State => {
  * @category transitions
  */
 export const isSelf = (state: State, address: PeerAddress.PeerAddress): State =>
-  forgetHintsAt(setAddress(state, { ...addressRecord(state, address), nextAt: Infinity, giveUpAt: Infinity }), address)
+  never(state, addressRecord(state, address))
 
 /**
- * A hint turned out wrong: another node answered there.
+ * A hint turned out wrong: another node answered there. What else is told of the node stands.
  *
  * @since 0.1.0
  * @category transitions
  */
-export const dropHint = (state: State, id: NodeId): State => ({ ...state, hints: HashMap.remove(state.hints, id) })
+export const dropHint = (state: State, id: NodeId, address: PeerAddress.PeerAddress): State => ({
+  ...state,
+  hints: HashMap.modifyAt(
+    state.hints,
+    id,
+    Option.flatMap((hint) => withoutAddress(hint, address.toString()))
+  )
+})
 
-/** Addresses kept of one node that is only heard of. */
-const hintAddresses = 8
+/** Addresses taken from one telling. */
+const toldAddresses = 8
 
 /**
- * What a peer told of others. Hints only: bounded in all and per teller, fairly shared among tellers, none about this node itself, about peers that
- * are connected, or about those that are to be left alone for now.
+ * What a peer told of others. Hints only: bounded in all and per teller; where there is no room left, who told most gives
+ * way, so that many that lie cannot shut out one that has told little. None about this node itself, about peers that are
+ * connected, or about those that are to be left alone for now.
  *
  * @since 0.1.0
  * @category transitions
@@ -418,40 +526,64 @@ export const hinted = (
   limits: Limits
 ): State => {
   let { hints } = state
-  const counts = new Map<NodeId, number>()
-  for (const hint of HashMap.values(hints)) counts.set(hint.teller, (counts.get(hint.teller) ?? 0) + 1)
-  const count = (of: NodeId, by: number): void => {
-    counts.set(of, (counts.get(of) ?? 0) + by)
+  const counts = countTellings(hints)
+  let total = [...counts.values()].reduce((sum, count) => sum + count, 0)
+  const countOf = (id: NodeId): number => counts.get(id) ?? 0
+
+  const makeRoom = (): boolean => {
+    const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
+    if (most <= countOf(teller) + 1) return false
+    const given = Option.getOrUndefined(HashMap.findFirst(hints, ({ told }) => told.some((one) => one.teller === busiest)))
+    if (given === undefined) return false
+    hints = setTold(hints, given[0], without(given[1].told, busiest))
+    counts.set(busiest, most - 1)
+    total--
+    return true
   }
+
   for (const entry of entries) {
     if (entry.id === self) continue
     const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
     if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
-    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port))).filter(
-      (address) => addressRecord(state, address).nextAt !== Infinity
-    )
-    if (addresses.length === 0) continue
-    const before = Option.getOrUndefined(HashMap.get(hints, entry.id))
+    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
+      .filter((address) => addressRecord(state, address).nextAt !== Infinity)
+      .slice(0, toldAddresses)
+    const told = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
+    const before = told.find((telling) => telling.teller === teller)
+    const others = before === undefined ? told : without(told, teller)
+    if (!addsTo(others, addresses)) continue
     if (before !== undefined) {
-      // What one says does not keep out what another says of the same node.
-      const joined = distinct([...before.addresses.slice(0, hintAddresses / 2), ...addresses]).slice(0, hintAddresses)
-      hints = HashMap.set(hints, entry.id, { ...before, addresses: joined })
-      continue
+      // What was tried stays until it is given up: nobody can have this node dial one address after the other.
+      if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
+    } else {
+      if (countOf(teller) >= limits.hintsPerTeller || (total >= limits.hints && !makeRoom())) continue
+      counts.set(teller, countOf(teller) + 1)
+      total++
     }
-    if ((counts.get(teller) ?? 0) >= limits.hintsPerTeller) continue
-    if (HashMap.size(hints) >= limits.hints) {
-      // Who told most gives way, so that many liars cannot shut out one who has told little.
-      const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
-      if (most <= (counts.get(teller) ?? 0) + 1) break
-      const given = Option.getOrUndefined(HashMap.findFirst(hints, (hint) => hint.teller === busiest))
-      if (given === undefined) break
-      hints = HashMap.remove(hints, given[0])
-      count(busiest, -1)
-    }
-    hints = HashMap.set(hints, entry.id, { id: entry.id, addresses, teller })
-    count(teller, 1)
+    const current = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
+    hints = setTold(hints, entry.id, [...without(current, teller), { teller, addresses }])
   }
   return { ...state, hints }
+}
+
+const countTellings = (hints: State["hints"]): Map<NodeId, number> => {
+  const counts = new Map<NodeId, number>()
+  for (const { told } of HashMap.values(hints)) {
+    for (const { teller } of told) counts.set(teller, (counts.get(teller) ?? 0) + 1)
+  }
+  return counts
+}
+
+const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Telling> =>
+  told.filter((telling) => telling.teller !== teller)
+
+const setTold = (hints: State["hints"], id: NodeId, told: ReadonlyArray<Telling>): State["hints"] =>
+  told.length === 0 ? HashMap.remove(hints, id) : HashMap.set(hints, id, { id, told })
+
+/** Whether something is said that the others do not say. */
+const addsTo = (others: ReadonlyArray<Telling>, addresses: ReadonlyArray<PeerAddress.PeerAddress>): boolean => {
+  const said = new Set(others.flatMap((telling) => telling.addresses.map(String)))
+  return addresses.some((address) => !said.has(address.toString()))
 }
 
 /**
@@ -501,6 +633,8 @@ export const known = (state: State, told: NodeId, toldAt: PeerAddress.PeerAddres
 }
 
 /**
+ * The peer book of this node: the state, read and changed in one synchronous step.
+ *
  * @since 0.1.0
  * @category tags
  */

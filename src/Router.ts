@@ -40,6 +40,8 @@ import * as Payloads from "./Payloads.js"
 import type { BroadcastReceipt } from "./Peer.js"
 
 /**
+ * Sending, asking, broadcasting, and the handlers of what comes in.
+ *
  * @since 0.1.0
  * @category tags
  */
@@ -479,6 +481,8 @@ const isExpected = (cause: Cause.Cause<Refused>): boolean =>
   Option.getOrUndefined(Cause.failureOption(cause))?._tag === "Failed"
 
 /**
+ * The router over the connections of the pool. Closing its scope ends its handlers.
+ *
  * @since 0.1.0
  * @category layers
  */

@@ -54,3 +54,14 @@ describe("README", () => {
     }
   })
 })
+
+describe("docs/GUARANTEES.md", () => {
+  it("names tests that exist", () => {
+    const page = readFileSync("docs/GUARANTEES.md", "utf8")
+    const named = [...page.matchAll(/(test\/[\w./]+\.test\.ts): "([^"]+)"/g)]
+    assert.isAbove(named.length, 30)
+    for (const [, file = "", name = ""] of named) {
+      assert.include(readFileSync(file, "utf8"), name, `${file} has no test "${name}"`)
+    }
+  })
+})

@@ -34,36 +34,7 @@ import * as PeerAddress from "./PeerAddress.js"
 import type * as PeerBook from "./PeerBook.js"
 import type { Transport } from "./Transport.js"
 
-export type {
-  /**
-   * What happened to the pool's connections.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  PoolEvent,
-  /**
-   * Who takes the messages that are not the protocol's.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Receiver,
-  /**
-   * How to dial.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  DialOptions,
-  /**
-   * How many connections there are.
-   *
-   * @since 0.1.0
-   * @category models
-   */
-  Counts
-} from "./internal/pool/Model.js"
+export type { Counts, DialOptions, PoolEvent, Receiver } from "./internal/pool/Model.js"
 
 /**
  * The connections of this node, and what the other parts do with them.

@@ -71,10 +71,30 @@ export interface View {
   readonly random: () => number
 }
 
+const peerOf = (book: PeerBook.State, id: NodeId | undefined): PeerBook.PeerRecord | undefined =>
+  id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+
+/** In random order, but each teller has its turn: who tells much is not heard before who tells little. */
+const inTurns = (
+  hints: PeerBook.State["hints"],
+  random: () => number
+): ReadonlyArray<PeerBook.Telling & { readonly id: NodeId }> => {
+  const byTeller = new Map<NodeId, Array<PeerBook.Telling & { readonly id: NodeId }>>()
+  const all = [...HashMap.values(hints)].flatMap(({ id, told }) => told.map((telling) => ({ ...telling, id })))
+  for (const telling of sample(all, Infinity, random)) {
+    const turns = byTeller.get(telling.teller) ?? []
+    byTeller.set(telling.teller, turns)
+    turns.push(telling)
+  }
+  const tellers = [...byTeller.values()]
+  const rounds = Math.max(0, ...tellers.map(({ length }) => length))
+  return Array.from({ length: rounds }, (_, round) => tellers.flatMap((turns) => turns.slice(round, round + 1))).flat()
+}
+
 /**
  * Whom to dial now, and when to think again (`Infinity`: when something changes). First bootstrap addresses and lost
- * peers that are due, then hints in random order, while there are fewer than `target` connections and dials; what the
- * application asked for is dialed again whatever the target.
+ * peers that are due, but none that left, then hints at random, while there are fewer than `target` connections and
+ * dials; what the application asked for is dialed again whatever the target.
  *
  * @since 0.1.0
  * @category decisions
@@ -93,8 +113,6 @@ export const plan = (
     if (id !== undefined) taken.add(id)
   }
 
-  const peerOf = (id: NodeId | undefined): PeerBook.PeerRecord | undefined =>
-    id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
   /** Not before; `Infinity` too is a time that never comes. */
   const isLater = (dueAt: number): boolean => {
     if (dueAt > now) nextAt = Math.min(nextAt, dueAt)
@@ -104,18 +122,22 @@ export const plan = (
   for (const record of sample([...HashMap.values(book.addresses)], Infinity, random)) {
     const { address, id } = record
     if (dialing.has(address.toString()) || (id !== undefined && (live.has(id) || taken.has(id)))) continue
-    const peer = peerOf(id)
+    const peer = peerOf(book, id)
+    if (peer?.status === "left") continue
     if (PeerBook.isGivenUp(record, now) || isLater(Math.max(record.nextAt, peer?.avoidUntil ?? 0))) continue
     const isRequested = peer?.isRequested === true && chosen.length + dialing.size < maxDials
     if (wanted() > 0 || isRequested) choose(address, id, undefined)
   }
-  for (const hint of sample([...HashMap.values(book.hints)], Infinity, random)) {
+  if (wanted() <= 0) return { dial: chosen, nextAt }
+  const held = PeerBook.heldByLive(book)
+  for (const hint of inTurns(book.hints, random)) {
     if (wanted() <= 0) break
-    if (live.has(hint.id) || taken.has(hint.id) || isLater(peerOf(hint.id)?.avoidUntil ?? 0)) continue
+    if (live.has(hint.id) || taken.has(hint.id) || isLater(peerOf(book, hint.id)?.avoidUntil ?? 0)) continue
     const address = hint.addresses.find(
       (other) =>
         !dialing.has(other.toString()) &&
         !HashMap.has(book.addresses, other.toString()) &&
+        !held.has(other.toString()) &&
         !chosen.some((candidate) => candidate.address.toString() === other.toString())
     )
     if (address !== undefined) choose(address, hint.id, hint.id)
@@ -125,32 +147,43 @@ export const plan = (
 
 /**
  * Whom to dial so that the halves of a split network find each other: at random one bootstrap or remembered node that is
- * not connected, also one that left or was given up; never one that the application disconnected, one that is to be left
- * alone for now, or, below the target, one that {@link plan} comes to by itself.
+ * not connected, also one that left or was given up, and those kept from an earlier run, which are this node's hints to
+ * itself. Never one that is to be left alone for now or for good; nor one at an address where a connected peer is; nor,
+ * below the target, one that {@link plan} comes to by itself. Bootstrap nodes are chosen every second time, however many
+ * others are remembered: they are where halves meet.
  *
  * @since 0.1.0
  * @category decisions
  */
 export const heal = (
   book: PeerBook.State,
-  view: Pick<View, "now" | "live" | "dialing" | "target" | "random">
-): PeerAddress | undefined => {
-  const { dialing, live, now, random, target } = view
-  const places: Array<PeerAddress> = []
-  const isPlanned = (address: PeerAddress): boolean =>
-    live.size < target && HashMap.has(book.addresses, address.toString())
-  for (const { address, id, isBootstrap, nextAt } of HashMap.values(book.addresses)) {
-    const peer = id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
-    const isAvoided = peer?.avoidUntil === Infinity || (peer?.status !== "left" && (peer?.avoidUntil ?? 0) > now)
-    if (isBootstrap && nextAt !== Infinity && !isAvoided && (id === undefined || !live.has(id))) places.push(address)
+  view: Pick<View, "now" | "live" | "dialing" | "target" | "random"> & { readonly self: NodeId }
+): Candidate | undefined => {
+  const { dialing, live, now, random, self, target } = view
+  const held = PeerBook.heldByLive(book)
+  const isAway = (id: NodeId | undefined): boolean =>
+    id === undefined || (!live.has(id) && (peerOf(book, id)?.avoidUntil ?? 0) <= now)
+  const isFree = (address: PeerAddress): boolean => {
+    const key = address.toString()
+    if (dialing.has(key) || held.has(key)) return false
+    const record = Option.getOrUndefined(HashMap.get(book.addresses, key))
+    if (record === undefined) return true
+    const isPlanned = live.size < target && peerOf(book, record.id)?.status !== "left"
+    return record.nextAt <= now && !isPlanned
   }
-  for (const peer of HashMap.values(book.peers)) {
-    const isAvoided = peer.status === "left" ? peer.avoidUntil === Infinity : peer.avoidUntil > now
-    const [address] = sample(peer.addresses, 1, random)
-    if (!live.has(peer.id) && !isAvoided && address !== undefined) places.push(address)
-  }
+  const oneOf = (id: NodeId, addresses: ReadonlyArray<PeerAddress>, hint?: NodeId): ReadonlyArray<Candidate> =>
+    isAway(id) ? sample(addresses.filter(isFree), 1, random).map((address) => ({ address, hint })) : []
+
+  const bootstrap = [...HashMap.values(book.addresses)]
+    .filter(({ address, id, isBootstrap }) => isBootstrap && isAway(id) && isFree(address))
+    .map(({ address }): Candidate => ({ address, hint: undefined }))
+  const remembered = [...HashMap.values(book.peers)].flatMap(({ addresses, id }) => oneOf(id, addresses))
+  const kept = [...HashMap.values(book.hints)].flatMap(({ id, told }) =>
+    told.flatMap(({ addresses, teller }) => (teller === self ? oneOf(id, addresses, id) : []))
+  )
+  const others = [...remembered, ...kept]
   const [chosen] = sample(
-    places.filter((address) => !dialing.has(address.toString()) && !isPlanned(address)),
+    bootstrap.length > 0 && (others.length === 0 || random() < 0.5) ? bootstrap : others,
     1,
     random
   )
@@ -242,7 +275,11 @@ export const make = Effect.gen(function* () {
   }
 
   const announce = (): void => {
-    for (const [told, connection] of sample([...pool.unsafeLive()], announceTo, random)) {
+    const live = pool.unsafeLive()
+    for (const id of fresh) if (!live.has(id)) fresh.delete(id)
+    for (const [told, connection] of sample([...live], announceTo, random)) {
+      // Nobody waits for an announcement: one that does not take what it asked for gets none.
+      if (fresh.size === 0 || connection.outbox.isControlFull) continue
       const news = PeerBook.known(book.get(), told, connection.remote).filter(({ id }) => fresh.has(id))
       if (news.length > 0) tell(connection, "announce", news.slice(0, Payloads.maxPeerEntries))
     }
@@ -375,39 +412,36 @@ export const make = Effect.gen(function* () {
 
   // --- Healing ---
 
+  const isWanted = (id: NodeId): boolean => peerOf(book.get(), id)?.isRequested === true || pool.isBusy(id)
+
   /** Over the target, one connection that nobody needs gives way to the one that was made. */
-  const giveWay = (healed: Connection): Effect.Effect<void> =>
+  const giveWay = (made: NodeId): Effect.Effect<void> =>
     Effect.suspend(() => {
-      const live = pool.unsafeLive()
-      const id = healed.identity?.id
-      if (live.size <= config.targetPeers) return Effect.void
-      const [leaving] = sample(
-        [...live].filter(
-          ([peer, { direction }]) =>
-            direction === "outbound" &&
-            peer !== id &&
-            !pool.isBusy(peer) &&
-            Option.match(HashMap.get(book.get().peers, peer), { onNone: () => true, onSome: (r) => !r.isRequested })
-        ),
-        1,
-        random
-      )
+      const live = [...pool.unsafeLive()]
+      if (live.length <= config.targetPeers) return Effect.void
+      const free = live.filter(([id, { direction }]) => direction === "outbound" && id !== made && !isWanted(id))
+      const [leaving] = sample(free, 1, random)
       return leaving === undefined ? Effect.void : pool.giveUp(leaving[0])
     })
 
   const healing = Effect.schedule(
     Effect.suspend(() => {
-      const address = heal(book.get(), {
+      const before = pool.unsafeLive()
+      const chosen = heal(book.get(), {
         now: deadlines.now(),
-        live: new Set(pool.unsafeLive().keys()),
+        live: new Set(before.keys()),
         dialing: pool.dialing(),
         target: config.targetPeers,
+        self: node.id,
         random
       })
-      if (address === undefined) return Effect.void
-      return pool.dial(address, { isOnce: true }).pipe(
+      if (chosen === undefined) return Effect.void
+      const { address, hint } = chosen
+      return pool.dial(address, { isOnce: true, ...(hint === undefined ? {} : { hint }) }).pipe(
         Effect.tap((connection) => Effect.sync(() => remember(address, connection))),
-        Effect.flatMap(giveWay),
+        Effect.flatMap(({ identity }) =>
+          identity === undefined || before.has(identity.id) ? Effect.void : giveWay(identity.id)
+        ),
         Effect.ignore
       )
     }),

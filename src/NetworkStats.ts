@@ -15,7 +15,8 @@ import { RateMeter } from "./internal/RateMeter.js"
  * What may become of a message or connection besides being sent and delivered:
  * `delivered` to a handler or stream; `handlerFailures`; `relayed` to another node; `relaySkipped`, a full link;
  * `duplicates` dropped; `repliesDropped`, nobody waits for them; `unsupported`, no handler; `undecodable`, refused by
- * the application's schema; `invalid`, against the protocol; `lost`, in the queue when the connection ended; `tooLarge`
+ * the application's schema; `invalid`, against the protocol; `lost`, in the queue when the
+ * connection ended, or too late over a connection that another had overtaken; `tooLarge`
  * for the next link; `noRoute`; `handshakesFailed`; `dialsFailed`.
  *
  * @since 0.1.0

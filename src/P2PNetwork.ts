@@ -272,10 +272,10 @@ export const make = <R = never>(options: Options<R> = {}) =>
           )
         case "Conflict":
           return Effect.zipRight(
-            Effect.logError(`another node calls itself ${node.id}: give each node an id of its own`).pipe(
-              annotatePeer({ id: node.id, address: event.address, direction: "inbound" })
+            Effect.logError(`two nodes call themselves ${event.id}: give each a node id of its own`).pipe(
+              annotatePeer({ id: event.id, address: event.address, direction: "inbound" })
             ),
-            publish({ _tag: "IdConflict", id: node.id, address: event.address })
+            publish({ _tag: "IdConflict", id: event.id, address: event.address })
           )
       }
     }

@@ -312,8 +312,8 @@ export interface Ending {
 }
 
 /**
- * A peer's last connection ended. One that cannot be dialed is forgotten; one that is `dead` without a `redial` is not
- * dialed before it came by itself, but for bootstrap addresses.
+ * A peer's last connection ended. One that cannot be dialed is forgotten. One that is `dead` and to be left alone, without
+ * a `redial`, does not take this node: but for bootstrap addresses it is not dialed before it came by itself.
  *
  * @since 0.1.0
  * @category transitions
@@ -346,7 +346,7 @@ const endedAt = (state: State, record: AddressRecord, { avoidFor, redial, status
   const nextAt = now + (redial?.after ?? avoidFor)
   if (record.isBootstrap) return setAddress(state, { ...record, nextAt })
   if (redial !== undefined) return setAddress(state, { ...record, nextAt, giveUpAt: now + redial.giveUpAfter })
-  if (status === "dead") return never(state, record)
+  if (status === "dead" && avoidFor > 0) return never(state, record)
   return status === "disconnected" && nextAt !== Infinity
     ? setAddress(state, { ...record, nextAt, giveUpAt: 0 })
     : { ...state, addresses: HashMap.remove(state.addresses, record.address.toString()) }
@@ -439,9 +439,14 @@ const countAttempt = (state: State, id: NodeId): State => {
   return peer === undefined ? state : setPeer(state, { ...peer, attempts: peer.attempts + 1 })
 }
 
+const forgetRecord = (state: State, address: PeerAddress.PeerAddress): State => ({
+  ...state,
+  addresses: HashMap.remove(state.addresses, address.toString())
+})
+
 /** An address that was given up leaves no way back to it but being told of again. */
 const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State =>
-  forgetHintsAt({ ...state, addresses: HashMap.remove(state.addresses, address.toString()) }, address)
+  forgetHintsAt(forgetRecord(state, address), address)
 
 const forgetHintsAt = (state: State, address: PeerAddress.PeerAddress): State => {
   const key = address.toString()
@@ -477,7 +482,9 @@ export const isGivenUp = (record: AddressRecord, now: number): boolean =>
 export const expired = (state: State, now: number): State => {
   let next = state
   for (const record of HashMap.values(state.addresses)) {
-    if (isGivenUp(record, now)) next = forgetAddress(next, record.address)
+    if (!isGivenUp(record, now)) continue
+    // What was not tried in vain may still be told of.
+    next = record.attempts > 0 ? forgetAddress(next, record.address) : forgetRecord(next, record.address)
   }
   return next
 }
@@ -533,7 +540,9 @@ export const hinted = (
   const makeRoom = (): boolean => {
     const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
     if (most <= countOf(teller) + 1) return false
-    const given = Option.getOrUndefined(HashMap.findFirst(hints, ({ told }) => told.some((one) => one.teller === busiest)))
+    const given = Option.getOrUndefined(
+      HashMap.findFirst(hints, ({ told }) => told.some((one) => one.teller === busiest))
+    )
     if (given === undefined) return false
     hints = setTold(hints, given[0], without(given[1].told, busiest))
     counts.set(busiest, most - 1)

@@ -95,7 +95,8 @@ export const policies = {
   InvalidMessage: {
     ...offence,
     closes: false,
-    advice: "Correct the sender; docs/PROTOCOL.md, section 2. It closes only a connection in its handshake."
+    advice:
+      "Correct the sender; docs/PROTOCOL.md, section 2. It closes only a connection in its handshake, unless it is one too many."
   },
   HandshakeRequired: { ...lost, advice: "See that the other end speaks this protocol; docs/PROTOCOL.md, section 3." },
   HandshakeTimeout: { ...lost, advice: "See that a node answers there and is not overloaded; it is dialed again." },

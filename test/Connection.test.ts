@@ -201,6 +201,41 @@ describe("Connection, back-pressure", () => {
     )
   })
 
+  it("what was received is handed over where the link breaks while it is held, up to a goodbye", () => {
+    const held = opened(intoInbox)
+    held.link.data(...["1", "2", "3", "4", "5", "6"].map(frame), frame("cut").subarray(0, 9))
+    assert.strictEqual(held.connection.inbox.length, 4)
+    held.link.close(new Error("reset"))
+    assert.deepStrictEqual(held.log.slice(4), ["message 5", "message 6", "ended ConnectionLost", "closed"])
+    assert.strictEqual(held.connection.inbox.length, 6)
+    for (let next = held.connection.inbox.shift(); next !== undefined; next = held.connection.inbox.shift());
+    assert.strictEqual(held.deadlines.size, 0)
+
+    const left = opened({
+      receive: (connection, envelope, bytes) =>
+        envelope.id === "bye" ? connection.takeGoodbye(theirGoodbye) : connection.inbox.push(envelope, bytes)
+    })
+    left.link.data(...["1", "2", "3", "4", "5", "bye", "late"].map(frame))
+    left.link.fin()
+    left.link.close()
+    assert.deepStrictEqual(left.log.slice(4), ["message 5", "message bye", "ended ShuttingDown", "closed"])
+    assert.strictEqual(left.deadlines.size, 0)
+  })
+
+  it("what waits of a link that is destroyed here, or that broke a rule, is not handed over", () => {
+    for (const end of ["destroy", "fault"] as const) {
+      const { connection, link, log } = opened({
+        ...intoInbox,
+        fault: (faulty) => faulty.close(goodbye, undefined)
+      })
+      link.data(...["1", "2", "3", "4", "5"].map(frame))
+      if (end === "destroy") connection.destroy(goodbye)
+      else connection.close(goodbye, undefined)
+      link.close()
+      assert.deepStrictEqual(log.slice(4), ["ended Disconnected", "closed"], end)
+    }
+  })
+
   it("bytes handed over after the pause wait as well", () => {
     const { connection, link } = opened(intoInbox)
     link.data(...["1", "2", "3", "4"].map(frame))

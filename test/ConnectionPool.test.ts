@@ -7,46 +7,18 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as TestClock from "effect/TestClock"
 import type * as ConnectionPool from "../src/ConnectionPool.js"
+import type { JsonObject } from "../src/Message.js"
 import * as NodeId from "../src/NodeId.js"
 import * as Payloads from "../src/Payloads.js"
 import * as PeerAddress from "../src/PeerAddress.js"
 import * as MemoryTransport from "../src/testing/MemoryTransport.js"
 import type { Transport } from "../src/Transport.js"
-import { addressOf, dialByHand, HandPlayed, makeNode, settle } from "./utils/pools.js"
+import type { HandPlayed } from "./utils/pools.js"
+import { addressOf, dialByHand, helloPayload, joined, listening, makeNode, played, settle } from "./utils/pools.js"
 
 const none = { inbound: 0, outbound: 0, handshaking: 0, closing: 0 }
 
 const b = NodeId.make("b")
-
-const listening = (settings = {}) =>
-  Effect.gen(function* () {
-    const network = MemoryTransport.makeNetwork()
-    const node = yield* makeNode("n", network.transport("10.0.0.110"), settings)
-    yield* node.listen
-    return { network, node }
-  })
-
-/** A connected peer played by hand, which dialed. */
-const joined = (
-  network: MemoryTransport.MemoryNetwork["Type"],
-  node: { readonly id: string },
-  id = "b",
-  host = "10.1.0.1"
-) =>
-  Effect.gen(function* () {
-    const peer = yield* dialByHand(network, node, id, host)
-    peer.hello({ session: `session-${id}`, listen: [{ host: "0.0.0.0", port: 9470 }] })
-    yield* settle
-    return peer
-  })
-
-/** All listeners played by hand at b's address. */
-const played = (network: MemoryTransport.MemoryNetwork["Type"], at = "b") =>
-  Effect.gen(function* () {
-    const links: Array<HandPlayed> = []
-    yield* network.transport(addressOf(at).host).listen(addressOf(at), (link) => links.push(new HandPlayed(link, at)))
-    return links
-  })
 
 const tags = (events: ReadonlyArray<ConnectionPool.PoolEvent>): ReadonlyArray<string> => events.map(({ _tag }) => _tag)
 
@@ -54,6 +26,17 @@ const withDial = (transport: Transport["Type"], dial: Transport["Type"]["dial"])
   ...transport,
   dial
 })
+
+/** A message longer than what a write takes at once. */
+const big = (from: { readonly control: (type: string, payload: JsonObject) => Uint8Array }, n: number): Uint8Array =>
+  from.control("BIG", { n, filler: "x".repeat(70_000) })
+
+/** Says it as b. */
+const say = (link: HandPlayed | undefined, n: number, more = {}) =>
+  Effect.suspend(() => {
+    link?.send("CHAT", { n }, { sender: b, ...more })
+    return settle
+  })
 
 describe("limits", () => {
   it.scoped("maxPeers and maxInbound bound the peers; a full node names others and when to come again", () =>
@@ -154,6 +137,28 @@ describe("dialing", () => {
       assert.strictEqual(new Set(connections).size, 1)
       assert.strictEqual((yield* Fiber.join(wrong))._tag, "IdentityMismatch")
       assert.strictEqual(node.pool.dialing().size, 0)
+    })
+  )
+
+  it.scoped("who did not name an id does not get the mismatch of another's dial for the same address", () =>
+    Effect.gen(function* () {
+      const { network, node } = yield* listening()
+      const links = yield* played(network)
+      const picky = yield* Effect.fork(Effect.flip(node.pool.dial(addressOf("b"), { expect: NodeId.make("z") })))
+      yield* settle
+      const any = yield* Effect.fork(node.pool.dial(addressOf("b")))
+      const other = yield* Effect.fork(node.pool.dial(addressOf("b"), { expect: b }))
+      const same = yield* Effect.fork(Effect.flip(node.pool.dial(addressOf("b"), { expect: NodeId.make("z") })))
+      yield* settle
+      assert.strictEqual(links.length, 1)
+      links[0]?.answer()
+      yield* settle
+      assert.strictEqual(links.length, 2, "one more attempt serves both")
+      links[1]?.answer()
+      assert.strictEqual((yield* Fiber.join(picky))._tag, "IdentityMismatch")
+      assert.strictEqual((yield* Fiber.join(same))._tag, "IdentityMismatch")
+      assert.strictEqual(yield* Fiber.join(any), yield* Fiber.join(other))
+      assert.strictEqual(links.length, 2)
     })
   )
 
@@ -348,6 +353,35 @@ describe("two connections between two nodes", () => {
     })
   )
 
+  it.scoped(
+    "what comes over the older after the newer has brought a message is dropped, unless the older serves again",
+    () =>
+      Effect.gen(function* () {
+        const { network, node } = yield* listening()
+        const links = yield* played(network, "b")
+        const more = yield* played(network, "c")
+        for (const at of ["b", "c"]) {
+          const fiber = yield* Effect.fork(node.pool.dial(addressOf(at)))
+          yield* settle
+          const link = at === "b" ? links[0] : more[0]
+          link?.send("HELLO", helloPayload({ session: "s" }), { sender: b, replyTo: link.heard[0]?.id ?? "" })
+          yield* Fiber.join(fiber)
+        }
+        yield* say(links[0], 1)
+        yield* say(more[0], 3)
+        yield* say(links[0], 2)
+        yield* say(links[0], 4, { replyTo: "question" })
+        more[0]?.link.destroy()
+        yield* settle
+        yield* say(links[0], 5)
+        assert.deepStrictEqual(
+          node.received.map(({ payload }) => payload["n"]),
+          [1, 3, 4, 5]
+        )
+        assert.strictEqual(node.stats.counts["lost"], 1)
+      })
+  )
+
   it.scoped("a peer that changes its connection keeps its place, its status and what was not sent", () =>
     Effect.gen(function* () {
       const { network, node } = yield* listening({ maxPeers: 1, maxInbound: 1 })
@@ -358,11 +392,16 @@ describe("two connections between two nodes", () => {
       current?.outbox.offer({ frame: node.node.control("CHAT", { n: 1 }), id: "kept" })
       peer.error("DUPLICATE_CONNECTION")
       yield* settle
-      assert.isFalse(node.pool.unsafeLive().has(b))
+      const meanwhile = { frame: node.node.control("CHAT", { n: 2 }), id: "meanwhile" }
+      assert.isTrue(node.pool.unsafeLive().get(b)?.outbox.offer(meanwhile), "messages are taken all the while")
       const stranger = yield* joined(network, node, "c", "10.1.0.2")
       assert.deepStrictEqual(stranger.said, ["TOO_MANY_CONNECTIONS"])
       const again = yield* joined(network, node)
-      assert.deepStrictEqual(again.said, ["HELLO", "CHAT"])
+      assert.deepStrictEqual(again.said, ["HELLO", "CHAT", "CHAT"])
+      assert.deepStrictEqual(
+        again.heard.slice(1).map(({ payload }) => payload["n"]),
+        [1, 2]
+      )
       assert.deepStrictEqual(tags(yield* node.events), ["Opened", "HandshakeFailed"])
     })
   )
@@ -483,6 +522,52 @@ describe("the end of a connection", () => {
       yield* TestClock.adjust("301 seconds")
       yield* settle
       assert.deepStrictEqual((yield* joined(network, node, "e")).said, ["HELLO"])
+    })
+  )
+
+  it.scoped("the 10th bans in the handshake as well, whether it is a message or no frame at all", () =>
+    Effect.gen(function* () {
+      for (const last of ["message", "frame"]) {
+        const { network, node } = yield* listening()
+        for (let i = 0; i < 10; i++) {
+          const peer = yield* dialByHand(network, node, "b")
+          if (i < 9 ? i % 2 === 0 : last === "message") peer.hello({ listen: 7 })
+          else peer.write(new Uint8Array(4))
+          yield* settle
+          const code = i === 9 ? "BANNED" : i % 2 === 0 ? "INVALID_MESSAGE" : "MALFORMED_FRAME"
+          assert.deepStrictEqual(peer.said, [code])
+          if (i === 9) assert.strictEqual(peer.heard[0]?.payload["retryAfterMs"], 300_000)
+        }
+        assert.strictEqual(node.stats.counts["invalid"], 10)
+        assert.deepStrictEqual((yield* dialByHand(network, node, "c").pipe(Effect.tap(settle))).said, ["BANNED"])
+      }
+    })
+  )
+
+  it.scoped("until its goodbye is said, a connection that is being closed answers pings and sends replies", () =>
+    Effect.gen(function* () {
+      const { network, node } = yield* listening()
+      node.pool.on("HEARTBEAT", (connection) => {
+        connection.sendControl(node.node.control("HEARTBEAT", { kind: "pong", seq: 1 }))
+        return undefined
+      })
+      const peer = yield* joined(network, node)
+      const current = node.pool.unsafeLive().get(b)
+      peer.link.pause()
+      for (let i = 0; i < 20; i++) current?.outbox.offer({ frame: big(node.node, i), id: `big-${i}` })
+      yield* settle
+      yield* Effect.fork(node.pool.disconnect(b))
+      yield* settle
+      assert.strictEqual(current?.phase, "draining")
+      peer.send("HEARTBEAT", { kind: "ping", seq: 1 })
+      yield* settle
+      assert.isTrue(current?.outbox.offer({ frame: node.node.control("REPLY", {}), id: "reply" }))
+      peer.link.resume()
+      yield* settle
+      const said = peer.said.filter((type) => type !== "BIG")
+      assert.deepStrictEqual(said, ["HELLO", "HEARTBEAT", "REPLY", "DISCONNECTED"])
+      assert.strictEqual(peer.said.length, 24)
+      assert.isBelow(peer.said.indexOf("HEARTBEAT"), 22, "it goes ahead of data")
     })
   )
 

@@ -10,7 +10,7 @@ import * as fc from "fast-check"
 import * as Discovery from "../src/Discovery.js"
 import * as Heartbeat from "../src/Heartbeat.js"
 import * as NetworkConfig from "../src/NetworkConfig.js"
-import { AddressUnresolved } from "../src/NetworkError.js"
+import { AddressUnresolved, DialRefused } from "../src/NetworkError.js"
 import * as NodeId from "../src/NodeId.js"
 import * as NodeIdentity from "../src/NodeIdentity.js"
 import * as P2PNetwork from "../src/P2PNetwork.js"
@@ -18,9 +18,10 @@ import type { NetworkEvent } from "../src/Peer.js"
 import * as PeerAddress from "../src/PeerAddress.js"
 import * as PeerBook from "../src/PeerBook.js"
 import * as MemoryTransport from "../src/testing/MemoryTransport.js"
-import { Transport } from "../src/Transport.js"
+import { type Link, Transport } from "../src/Transport.js"
 import * as Books from "./utils/books.js"
 import * as Memory from "./utils/memoryPeer.js"
+import { Ask } from "./utils/network.js"
 
 // --- The choice ---
 
@@ -36,6 +37,9 @@ const recordAt = (book: PeerBook.State, address: PeerAddress.PeerAddress) =>
   Option.getOrUndefined(HashMap.get(book.addresses, address.toString()))
 const peerOf = (book: PeerBook.State, id: NodeId.NodeId | undefined) =>
   id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
+
+const at = (host: string) => PeerAddress.make(host, 9470)
+const zero = () => 0
 
 const later = (state: PeerBook.State, host: string, wait: number) =>
   PeerBook.dialFailed(
@@ -139,16 +143,223 @@ describe("plan", () => {
   })
 })
 
+describe("plan, of hints", () => {
+  const limits = { peers: 4_096, hints: 1_024, hintsPerTeller: 64 }
+  const tell = (state: PeerBook.State, teller: string, hosts: ReadonlyArray<string>) =>
+    PeerBook.hinted(
+      state,
+      Books.self,
+      NodeId.make(teller),
+      hosts.map((host) => ({ id: NodeId.make(host), addresses: [at(host)] })),
+      0,
+      limits
+    )
+  const idle = { now: 0, live: new Set<NodeId.NodeId>(), dialing: new Set<string>(), target: 32 }
+
+  it("gives each teller its turn: one that told little is heard among 16 that told as much as they may", () => {
+    let state = PeerBook.empty
+    for (let liar = 0; liar < 16; liar++) {
+      state = tell(
+        state,
+        `liar-${liar}`,
+        Array.from({ length: 64 }, (_, index) => `made-up-${liar}-${index}`)
+      )
+    }
+    state = tell(state, "honest", ["x"])
+    fc.assert(
+      fc.property(fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })), (numbers) => {
+        const random = () => Number(numbers.next().value)
+        const { dial } = Discovery.plan(state, { ...idle, maxDials: 17, random })
+        assert.strictEqual(dial.length, 17)
+        assert.isTrue(dial.some(({ hint }) => hint === "x"))
+      }),
+      { numRuns: 5 }
+    )
+  })
+
+  it("dials no address for a node that is told of where a connected one is", () => {
+    const id = NodeId.make("live")
+    const state = PeerBook.connected(
+      tell(PeerBook.empty, "liar", ["host"]),
+      { identity: Books.identity(id, [at("host")]), direction: "inbound", address: at("host"), dialed: undefined },
+      0,
+      limits
+    )
+    const choose = (book: PeerBook.State) =>
+      Discovery.plan(book, { ...idle, live: new Set([id]), maxDials: 8, random: () => 0 })
+    assert.deepStrictEqual(choose(state).dial, [])
+    assert.strictEqual(choose(tell(PeerBook.empty, "liar", ["host"])).dial.length, 1)
+  })
+})
+
+const met = (state: PeerBook.State, name: string, host = name) =>
+  PeerBook.connected(
+    state,
+    {
+      identity: Books.identity(NodeId.make(name), [at(host)]),
+      direction: "inbound",
+      address: at(host),
+      dialed: undefined
+    },
+    0,
+    { peers: 1_000, hints: 1_000, hintsPerTeller: 1_000 }
+  )
+
+const ended = (state: PeerBook.State, name: string, ending: Partial<PeerBook.Ending> = {}) =>
+  PeerBook.ended(
+    state,
+    NodeId.make(name),
+    { status: "dead", error: Books.error, avoidFor: 0, redial: undefined, ...ending },
+    0,
+    0
+  )
+
+const toldOf = (state: PeerBook.State, teller: NodeId.NodeId, name: string) =>
+  PeerBook.hinted(state, Books.self, teller, [{ id: NodeId.make(name), addresses: [at(name)] }], 0, Books.limits)
+
+describe("heal", () => {
+  const idle = { now: 0, live: new Set<NodeId.NodeId>(), dialing: new Set<string>(), target: 1, self: Books.self }
+  /** Whom it may choose. */
+  const choices = (state: PeerBook.State, more: Partial<Parameters<typeof Discovery.heal>[1]> = {}) => {
+    const hosts = new Set<string>()
+    for (let first = 0; first < 1; first += 0.05) {
+      for (let then = 0; then < 1; then += 0.05) {
+        let calls = 0
+        const random = () => (calls++ % 2 === 0 ? first : then)
+        const chosen = Discovery.heal(state, { ...idle, random, ...more })
+        if (chosen !== undefined) hosts.add(chosen.address.host)
+      }
+    }
+    return [...hosts].sort()
+  }
+
+  it("dials nobody who is connected, being dialed, to be left alone, or not due", () => {
+    fc.assert(
+      fc.property(Books.book, view, ([book, now], { seed, ...rest }) => {
+        const chosen = Discovery.heal(book, { ...rest, now, self: Books.self, random: () => seed })
+        if (chosen === undefined) return
+        const { address } = chosen
+        const record = recordAt(book, address)
+        assert.isFalse(rest.dialing.has(address.toString()))
+        assert.isFalse(PeerBook.heldByLive(book).has(address.toString()))
+        assert.isAtMost(record?.nextAt ?? 0, now)
+        const owners = [...HashMap.values(book.peers)].filter(
+          ({ avoidUntil, addresses, id }) =>
+            !rest.live.has(id) &&
+            avoidUntil <= now &&
+            addresses.some((other) => other.toString() === address.toString())
+        )
+        assert.isTrue(record?.isBootstrap === true || owners.length > 0)
+        if (rest.live.size < rest.target && record !== undefined) {
+          assert.strictEqual(peerOf(book, record.id)?.status, "left", "the rest is planned")
+        }
+      }),
+      { numRuns: 400 }
+    )
+  })
+
+  it("dials those that left or were given up once they need not be left alone, but none that the application closed", () => {
+    let state = PeerBook.empty
+    for (const name of ["given-up", "left", "closed", "banned"]) state = met(state, name)
+    state = ended(state, "given-up")
+    state = ended(state, "left", { status: "left", avoidFor: 30_000 })
+    state = ended(state, "closed", { status: "disconnected", avoidFor: Infinity })
+    state = ended(state, "banned", { status: "banned", avoidFor: 300_000 })
+    assert.deepStrictEqual(choices(state), ["given-up"])
+    assert.deepStrictEqual(choices(state, { now: 30_000 }), ["given-up", "left"])
+    assert.deepStrictEqual(choices(state, { now: 300_000 }), ["banned", "given-up", "left"])
+  })
+
+  it("dials a bootstrap node that left also below the target, since back-off has ended", () => {
+    let state = PeerBook.addBootstrap(PeerBook.empty, at("b"))
+    state = ended(met(state, "b"), "b", { status: "left", avoidFor: 30_000 })
+    assert.deepStrictEqual(Discovery.plan(state, { ...idle, now: 1e9, maxDials: 8, random: zero }), {
+      dial: [],
+      nextAt: Infinity
+    })
+    assert.deepStrictEqual(choices(state, { now: 29_999 }), [])
+    assert.deepStrictEqual(choices(state, { now: 30_000 }), ["b"])
+  })
+
+  it("leaves below the target to back-off what back-off comes to, and takes it where there are peers enough", () => {
+    const lost = ended(met(PeerBook.empty, "b"), "b", { redial: { after: 200, giveUpAfter: 600_000 } })
+    assert.deepStrictEqual(choices(lost, { now: 1_000 }), [])
+    assert.deepStrictEqual(choices(lost, { now: 1_000, target: 0 }), ["b"])
+    assert.deepStrictEqual(choices(PeerBook.expired(lost, 600_000), { now: 600_000 }), ["b"])
+  })
+
+  it("does not dial for one that is gone where another is now, which may be the same with a new id", () => {
+    const gone = ended(met(PeerBook.empty, "old", "host"), "old")
+    assert.deepStrictEqual(choices(gone), ["host"])
+    assert.deepStrictEqual(choices(met(gone, "new", "host"), { live: new Set([NodeId.make("new")]) }), [])
+  })
+
+  it("does not dial what refused for good, nor this node's own address, though peers say that they are there", () => {
+    const gone = ended(met(PeerBook.empty, "b"), "b")
+    assert.deepStrictEqual(choices(PeerBook.refused(gone, at("b"), Infinity, 0), { now: 1e12 }), [])
+    assert.deepStrictEqual(choices(PeerBook.isSelf(gone, at("b")), { now: 1e12 }), [])
+    const busy = PeerBook.refused(gone, at("b"), 5_000, 0)
+    assert.deepStrictEqual([choices(busy, { now: 4_999 }), choices(busy, { now: 5_000, target: 0 })], [[], ["b"]])
+    assert.deepStrictEqual(choices(PeerBook.expired(busy, 5_000), { now: 5_000 }), ["b"])
+    const back = ended(met(PeerBook.refused(gone, at("b"), Infinity, 0), "b"), "b")
+    assert.deepStrictEqual(choices(back), ["b"], "it came by itself")
+  })
+
+  it("dials those kept from an earlier run, and no other hints", () => {
+    const state = toldOf(toldOf(PeerBook.empty, Books.self, "kept"), NodeId.make("teller"), "told")
+    assert.deepStrictEqual(choices(state), ["kept"])
+    assert.strictEqual(Discovery.heal(state, { ...idle, random: () => 0 })?.hint, NodeId.make("kept"))
+  })
+
+  it("chooses a bootstrap node every second time, however many others it remembers", () => {
+    let state = PeerBook.addBootstrap(PeerBook.empty, at("bootstrap"))
+    for (let index = 0; index < 200; index++) state = ended(met(state, `n${index}`), `n${index}`)
+    let chosen = 0
+    for (let first = 0.005; first < 1; first += 0.01) {
+      // One draw for the address of each that is remembered, then the toss.
+      let calls = 0
+      const random = () => (calls++ === 200 ? first : 0)
+      if (Discovery.heal(state, { ...idle, target: 0, random })?.address.host === "bootstrap") chosen++
+    }
+    assert.strictEqual(chosen, 50)
+  })
+})
+
 // --- Nodes ---
 
 interface NodeOptions extends Omit<NetworkConfig.Input, "nodeId"> {
   readonly resolve?: Transport["Type"]["resolve"]
   /** Without heartbeats a long time passes quickly. */
   readonly isQuiet?: boolean
+  readonly barrier?: Barrier
 }
 
+/** A wall across the network, between names that begin differently: links over it break, and dials find nobody. */
+const makeBarrier = () => {
+  const links = new Set<Link>()
+  let isUp = false
+  return {
+    dial: (from: string, transport: Transport["Type"], address: PeerAddress.PeerAddress) => {
+      if (from.charAt(0) === address.host.charAt(0)) return transport.dial(address)
+      return isUp
+        ? Effect.fail(new DialRefused({ address }))
+        : Effect.tap(transport.dial(address), (link) => Effect.sync(() => links.add(link)))
+    },
+    raise: Effect.sync(() => {
+      isUp = true
+      for (const link of links) link.destroy()
+      links.clear()
+    }),
+    lower: Effect.sync(() => {
+      isUp = false
+    })
+  }
+}
+
+type Barrier = ReturnType<typeof makeBarrier>
+
 /** A node that listens at its name, with its events, its dials and its book. */
-const startNode = (name: string, { isQuiet = false, resolve, ...settings }: NodeOptions = {}) =>
+const startNode = (name: string, { barrier, isQuiet = false, resolve, ...settings }: NodeOptions = {}) =>
   Effect.gen(function* () {
     const memory = yield* MemoryTransport.MemoryNetwork
     const clock = yield* Effect.clock
@@ -166,7 +377,7 @@ const startNode = (name: string, { isQuiet = false, resolve, ...settings }: Node
           dial: (address) =>
             Effect.suspend(() => {
               dials.push({ to: address.toString(), at: clock.unsafeCurrentTimeMillis() })
-              return transport.dial(address)
+              return barrier === undefined ? transport.dial(address) : barrier.dial(name, transport, address)
             }),
           resolve: resolve ?? transport.resolve
         })
@@ -220,10 +431,47 @@ const tell = (
   return settle
 }
 
+/** The ids that each announcement named. */
+const announced = (peer: Memory.MemoryPeer): ReadonlyArray<ReadonlyArray<string>> =>
+  peer
+    .of("PEER_LIST", "announce")
+    .map(({ payload }) => (payload["peers"] as ReadonlyArray<{ readonly id: string }>).map(({ id }) => id))
+
+const isOfLeft = (name: string): boolean => name.startsWith("l")
+
 const hintsOf = (book: PeerBook.State): ReadonlyArray<string> => [...HashMap.keys(book.hints)].sort()
 
 const longAddresses = (name: string) =>
   Array.from({ length: 8 }, (_, index) => ({ host: `${name}.${"h".repeat(240)}`, port: index + 1 }))
+
+/** Four nodes on each side; only one of them knows of the other side to begin with. */
+const startHalves = (settings: NodeOptions) =>
+  Effect.gen(function* () {
+    const barrier = makeBarrier()
+    const start = (name: string, bootstrap: string) =>
+      startNode(name, { ...settings, barrier, isQuiet: true, bootstrap: [`${bootstrap}:9470`] })
+    const left = yield* Effect.forEach(["l0", "l1", "l2", "l3"], (name) => start(name, "l0"))
+    const right = yield* Effect.forEach(["r0", "r1", "r2", "r3"], (name) => start(name, name === "r0" ? "l0" : "r0"))
+    const nodes = [...left, ...right]
+    /** How many nodes can be reached from the first. */
+    const reach = Effect.gen(function* () {
+      const edges = new Map<string, ReadonlyArray<string>>()
+      for (const node of nodes) edges.set(node.network.nodeId, yield* node.connected)
+      const reached = new Set(["l0"])
+      for (const id of reached) for (const next of edges.get(id) ?? []) reached.add(next)
+      return reached.size
+    })
+    /** Seconds until all are one, at most so many. */
+    const untilOne = (limit: number) =>
+      Effect.gen(function* () {
+        for (let passed = 0; passed <= limit; passed++) {
+          if ((yield* reach) === nodes.length) return passed
+          yield* seconds(1)
+        }
+        return Infinity
+      })
+    return { barrier, nodes, reach, untilOne }
+  })
 
 describe("Discovery", () => {
   it.scoped("dials a bootstrap peer for ever, with back-off and jitter up to the cap", () =>
@@ -303,16 +551,26 @@ describe("Discovery", () => {
     }).pipe(inMemory)
   )
 
-  it.scoped("dials up to the target and no further", () =>
+  it.scoped("dials up to the target, and heals by a dial and a close at a time without going further", () =>
     Effect.gen(function* () {
-      yield* Effect.forEach(["b", "c", "d", "e", "f"], (name) => startNode(name))
-      const node = yield* startNode("a", {
-        bootstrap: ["b", "c", "d", "e", "f"].map((name) => `${name}:9470`),
-        targetPeers: 2
-      })
-      yield* seconds(60)
-      assert.strictEqual((yield* node.connected).length, 2)
-      assert.strictEqual(node.dials.length, 2)
+      const names = ["b", "c", "d", "e", "f"]
+      yield* Effect.forEach(names, (name) =>
+        startNode(name, { healingInterval: "1 hour", isQuiet: true, targetPeers: 1 })
+      )
+      const bootstrap = names.map((name) => `${name}:9470`)
+      const node = yield* startNode("a", { bootstrap, isQuiet: true, targetPeers: 2 })
+      const opened = () => node.events.filter(({ _tag }) => _tag === "PeerConnected").length
+      const closed = () =>
+        node.events.filter((event) => event._tag === "PeerDisconnected" && event.error._tag === "Disconnected").length
+      yield* seconds(23)
+      assert.deepStrictEqual([node.dials.length, opened(), closed()], [2, 2, 0], "before the first healing")
+      for (let round = 1; round <= 5; round++) {
+        yield* seconds(40)
+        assert.strictEqual((yield* node.connected).length, 2)
+        assert.deepStrictEqual([opened(), closed()], [node.dials.length, node.dials.length - 2])
+        assert.isAtLeast(closed(), round)
+      }
+      assert.isAtMost(closed(), 9, "in 223 seconds")
     }).pipe(inMemory)
   )
 
@@ -437,7 +695,7 @@ describe("Discovery", () => {
 
   it.scoped("dials a lost peer again by back-off, and gives it up after 10 minutes", () =>
     Effect.gen(function* () {
-      const node = yield* startNode("a", { isQuiet: true })
+      const node = yield* startNode("a", { isQuiet: true, healingInterval: "2 hours" })
       const peer = yield* meet("a", "b")
       peer.link.destroy()
       yield* settle
@@ -459,7 +717,7 @@ describe("Discovery", () => {
 
   it.scoped("leaves one alone that closed on purpose for as long as it asks, and one that left for good", () =>
     Effect.gen(function* () {
-      const node = yield* startNode("a", { isQuiet: true })
+      const node = yield* startNode("a", { isQuiet: true, healingInterval: "2 hours" })
       const b = yield* meet("a", "b")
       const c = yield* meet("a", "c")
       const d = yield* meet("a", "d")
@@ -583,5 +841,266 @@ describe("Discovery", () => {
       yield* seconds(1)
       assert.deepStrictEqual(yield* node.connected, ["b"])
     }).pipe(inMemory)
+  )
+
+  it.scoped("leaves nothing behind of an address that only the application named and that refused", () =>
+    Effect.gen(function* () {
+      yield* Memory.listen("stranger", (peer) => peer.refuse("VERSION_MISMATCH"))
+      const node = yield* startNode("a", { isQuiet: true })
+      const connecting = yield* Effect.fork(Effect.flip(node.network.connect("stranger:9470")))
+      yield* settle
+      assert.strictEqual((yield* connecting)._tag, "VersionMismatch")
+      assert.strictEqual(HashMap.size(node.book().addresses), 0)
+      const again = yield* Effect.fork(Effect.flip(node.network.connect("stranger:9470")))
+      yield* settle
+      yield* again
+      assert.strictEqual(node.dials.length, 2)
+    }).pipe(inMemory)
+  )
+
+  it.scoped("waits for a full node that it healed to as long as that one asks", () =>
+    Effect.gen(function* () {
+      const node = yield* startNode("a", { isQuiet: true, targetPeers: 1 })
+      yield* meet("a", "peer")
+      const gone = yield* meet("a", "full")
+      gone.refuse("SHUTTING_DOWN")
+      yield* Memory.listen("full", (peer) => peer.refuse("TOO_MANY_CONNECTIONS", { retryAfterMs: 200_000 }))
+      yield* Effect.repeatN(seconds(30), 13)
+      const [first = 0, second = 0, ...more] = node.dialsTo("full:9470").map(({ at }) => at)
+      assert.isAtLeast(second - first, 200_000)
+      assert.isAtMost(second - first, 250_000)
+      assert.deepStrictEqual(more, [])
+    }).pipe(inMemory)
+  )
+
+  // --- Healing ---
+
+  for (const [what, minutes, targetPeers] of [
+    ["below their target", 2, 32],
+    ["at their target", 2, 2],
+    ["after all was given up, at their target", 12, 2],
+    ["after all was given up, below their target", 12, 32]
+  ] as const) {
+    it.scoped(`makes halves that lost each other one again within two healing intervals: ${what}`, () =>
+      Effect.gen(function* () {
+        const { barrier, nodes, reach, untilOne } = yield* startHalves({ targetPeers, retryMax: "2 minutes" })
+        // That all know of each other takes as long as all have been connected in turn.
+        assert.isAtMost(yield* untilOne(60), 60)
+        yield* seconds(60)
+        yield* barrier.raise
+        yield* Effect.repeatN(seconds(30), 2 * minutes - 1)
+        assert.isAtMost(yield* reach, 4, "cut apart")
+        const isFull = (count: number) => count >= Math.min(targetPeers, 3)
+        for (const node of nodes) assert.isTrue(isFull((yield* node.connected).length))
+        if (minutes > 10) {
+          const crossing = nodes.flatMap((node) =>
+            [...HashMap.values(node.book().addresses)].filter(
+              ({ address, isBootstrap }) => !isBootstrap && isOfLeft(address.host) !== isOfLeft(node.network.nodeId)
+            )
+          )
+          assert.deepStrictEqual(crossing, [], "given up")
+        }
+        yield* barrier.lower
+        assert.isAtMost(yield* untilOne(60), 60)
+      }).pipe(inMemory)
+    )
+  }
+
+  for (const bootstrap of [[], ["b:9470"]]) {
+    const what = bootstrap.length === 0 ? "a node" : "a bootstrap node"
+    it.scoped(`dials ${what} that left neither soon nor by back-off, but finds it again by healing`, () =>
+      Effect.gen(function* () {
+        const node = yield* startNode("a", { bootstrap, isQuiet: true })
+        const teller = yield* meet("a", "teller")
+        const b = yield* meet("a", "b")
+        const before = node.dials.length
+        const leftAt = yield* Effect.map(Effect.clock, (clock) => clock.unsafeCurrentTimeMillis())
+        b.refuse("SHUTTING_DOWN")
+        yield* settle
+        teller.say("PEER_LIST", { kind: "announce", peers: [entry("b")] })
+        yield* settle
+        assert.deepStrictEqual(hintsOf(node.book()), [], "hints about it are ignored")
+        yield* seconds(29)
+        assert.strictEqual(node.dials.length, before)
+        yield* Effect.repeatN(seconds(60), 14)
+        const dials = node.dials.slice(before).map(({ at }) => at)
+        assert.isAtLeast(dials[0] ?? 0, leftAt + 30_000)
+        assert.isTrue(dials.slice(1).every((at, index) => at - (dials[index] ?? 0) >= 24_000))
+        assert.isAtLeast(dials.length, 22, "as often as it heals")
+        assert.strictEqual((yield* node.network.status).peers.left, 1)
+        yield* Memory.listen("b", Memory.welcome())
+        yield* seconds(40)
+        assert.deepStrictEqual(yield* node.connected, ["b", "teller"])
+      }).pipe(inMemory)
+    )
+  }
+
+  it.scoped("takes a node that left at once when it comes by itself", () =>
+    Effect.gen(function* () {
+      const node = yield* startNode("a", { isQuiet: true })
+      const b = yield* meet("a", "b")
+      b.refuse("SHUTTING_DOWN")
+      yield* settle
+      assert.deepStrictEqual(yield* node.connected, [])
+      const back = yield* meet("a", "b")
+      assert.deepStrictEqual(yield* node.connected, ["b"])
+      back.link.destroy()
+      yield* seconds(1)
+      assert.isAbove(node.dials.length, 0, "and misses it again")
+    }).pipe(inMemory)
+  )
+
+  it.scoped("closes for what it healed to only what nobody needs, and neither side dials that for a minute", () =>
+    Effect.gen(function* () {
+      const free = yield* startNode("free", { isQuiet: true })
+      const node = yield* startNode("a", { bootstrap: ["busy:9470", "free:9470"], isQuiet: true, targetPeers: 4 })
+      for (const name of ["wanted", "busy"]) yield* Memory.listen(name, Memory.welcome())
+      yield* seconds(1)
+      const connecting = yield* Effect.fork(node.network.connect("wanted:9470"))
+      yield* settle
+      yield* connecting
+      yield* meet("a", "inbound")
+      const found = yield* meet("a", "found")
+      found.link.destroy()
+      const asking = yield* Effect.fork(node.network.request("busy", Ask, { question: "?" }, { timeout: "1 hour" }))
+      yield* Memory.listen("found", Memory.welcome())
+      yield* settle
+      assert.deepStrictEqual(yield* node.connected, ["busy", "free", "inbound", "wanted"])
+      yield* seconds(37)
+      assert.deepStrictEqual(yield* node.connected, ["busy", "found", "inbound", "wanted"])
+      const closed = node.events.find((event) => event._tag === "PeerDisconnected")
+      assert.strictEqual(closed?._tag === "PeerDisconnected" ? closed.error._tag : undefined, "Disconnected")
+      const since = Date.parse(closed?._tag === "PeerDisconnected" ? closed.peer.since : "")
+      yield* Effect.repeatN(seconds(10), 8)
+      const later = [...node.dialsTo("free:9470").slice(1), ...free.dialsTo("a:9470")].map(({ at }) => at)
+      assert.isAbove(later.length, 0, "then it is dialed again")
+      assert.isTrue(later.every((at) => at >= since + 60_000))
+      yield* seconds(120)
+      const connected = yield* node.connected
+      for (const id of ["busy", "inbound", "wanted"]) assert.isTrue(connected.some((other) => other === id))
+      assert.isNull(asking.unsafePoll())
+    }).pipe(inMemory)
+  )
+
+  it.scoped("closes nothing where healing met a node that was connected already", () =>
+    Effect.gen(function* () {
+      // The one that is gone said to be where the other can be reached too.
+      const node = yield* startNode("a", { isQuiet: true, targetPeers: 1 })
+      yield* startNode("b", { bootstrap: ["a:9470"], healingInterval: "1 hour", isQuiet: true })
+      const connecting = yield* Effect.fork(node.network.connect("b:9470"))
+      yield* settle
+      yield* connecting
+      yield* meet("a", "inbound")
+      const gone = yield* Memory.dial("a:9470", { host: "gone", id: "gone" })
+      gone.hello({ listen: [{ host: "b", port: 9470 }] })
+      yield* settle
+      gone.refuse("SHUTTING_DOWN")
+      yield* Effect.repeatN(seconds(30), 5)
+      assert.deepStrictEqual(yield* node.connected, ["b", "inbound"])
+      assert.deepStrictEqual(
+        node.events.filter(({ _tag }) => _tag === "PeerDisconnected"),
+        []
+      )
+      assert.isAtMost(node.dialsTo("b:9470").length, 1)
+    }).pipe(inMemory)
+  )
+
+  // --- Announcements ---
+
+  it.scoped("announces those just connected: gathered, once a second, to eight, to each about others", () =>
+    Effect.gen(function* () {
+      yield* startNode("a", { isQuiet: true, targetPeers: 1 })
+      const old = yield* Effect.forEach(
+        Array.from({ length: 12 }, (_, index) => `o${index}`),
+        (name) => meet("a", name)
+      )
+      yield* seconds(5)
+      for (const peer of old) peer.received.length = 0
+      const fresh = [yield* meet("a", "x"), yield* meet("a", "y"), yield* meet("a", "127.0.0.1", "local")]
+      const gone = yield* meet("a", "gone")
+      gone.link.destroy()
+      yield* seconds(0.9)
+      const all = [...old, ...fresh]
+      assert.isTrue(
+        all.every((peer) => announced(peer).length === 0),
+        "gathered"
+      )
+      yield* seconds(0.2)
+      const told = all.filter((peer) => announced(peer).length > 0)
+      assert.isAtMost(told.length, 8)
+      assert.isAtLeast(told.length, 8 - 1, "one of the new ones may have been chosen, but it is told of the others")
+      for (const peer of told) {
+        assert.strictEqual(announced(peer).length, 1)
+        const expected = ["x", "y"].filter((id) => id !== peer.id)
+        assert.deepStrictEqual([...(announced(peer)[0] ?? [])].sort(), expected, "loopback only to loopback")
+      }
+      yield* seconds(30)
+      assert.strictEqual(all.flatMap(announced).length, told.length, "and no more")
+      yield* meet("a", "z")
+      yield* seconds(1.1)
+      assert.isAtMost(all.flatMap(announced).length, told.length + 8)
+      assert.isTrue(all.flatMap(announced).slice(told.length).length > 0)
+    }).pipe(inMemory)
+  )
+
+  it.scoped("hears of a node by an announcement, and dials it", () =>
+    Effect.gen(function* () {
+      const node = yield* startNode("a")
+      yield* startNode("b", { bootstrap: ["a:9470"] })
+      yield* seconds(2)
+      const late = yield* startNode("late", { bootstrap: ["a:9470"], discoveryInterval: "1 hour" })
+      yield* seconds(2)
+      assert.deepStrictEqual(yield* late.connected, ["a", "b"])
+      assert.deepStrictEqual(yield* node.connected, ["b", "late"])
+    }).pipe(inMemory)
+  )
+
+  // --- Hints ---
+
+  it.scoped("finds a node by what the honest one says, whatever false addresses others tell first", () =>
+    Effect.gen(function* () {
+      yield* startNode("x")
+      yield* startNode("elsewhere")
+      const node = yield* startNode("a", { isQuiet: true, targetPeers: 64 })
+      for (let index = 0; index < 3; index++) {
+        const liar = yield* meet("a", `liar-${index}`)
+        yield* tell(liar, [entry("x", index === 0 ? "elsewhere" : `nowhere-${index}`)])
+      }
+      const honest = yield* meet("a", "honest")
+      yield* tell(honest, [entry("x")])
+      yield* seconds(2)
+      assert.isTrue((yield* node.connected).some((id) => id === "x"))
+    }).pipe(inMemory)
+  )
+
+  it.scoped(
+    "dials what an honest one tells among those that told as much as they may, and no more for who lies on",
+    () =>
+      Effect.gen(function* () {
+        yield* startNode("x")
+        const node = yield* startNode("a", {
+          isQuiet: true,
+          maxHints: 32,
+          maxHintsPerTeller: 8,
+          retryBase: "30 seconds"
+        })
+        for (let liar = 0; liar < 4; liar++) {
+          const peer = yield* meet("a", `liar-${liar}`)
+          for (let round = 0; round < 5; round++) {
+            peer.say("PEER_LIST", {
+              kind: "announce",
+              peers: Array.from({ length: 20 }, (_, index) =>
+                entry(`${liar}-${index}`, `nowhere-${liar}-${index}-${round}`)
+              )
+            })
+            yield* settle
+          }
+        }
+        assert.strictEqual(hintsOf(node.book()).length, 32)
+        assert.isAtMost(node.dials.length, 32)
+        yield* tell(yield* meet("a", "honest"), [entry("x")])
+        yield* seconds(2)
+        assert.isTrue((yield* node.connected).some((id) => id === "x"))
+      }).pipe(inMemory)
   )
 })

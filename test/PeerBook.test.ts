@@ -55,7 +55,18 @@ const endings = {
 const peer = (state: PeerBook.State, id: NodeId.NodeId) => Option.getOrUndefined(HashMap.get(state.peers, id))
 const record = (state: PeerBook.State, address: PeerAddress.PeerAddress) =>
   Option.getOrUndefined(HashMap.get(state.addresses, address.toString()))
-const hints = (state: PeerBook.State) => [...HashMap.values(state.hints)]
+/** What is told, with who tells it, of which node. */
+const hints = (state: PeerBook.State) =>
+  [...HashMap.values(state.hints)].flatMap(({ id, told }) => told.map((telling) => ({ ...telling, id })))
+const said = (state: PeerBook.State) => hints(state).map(({ addresses, teller }) => [teller, addresses.map(String)])
+
+/** So many nodes that nobody knows. */
+const madeUp = (name: string, count: number) =>
+  Array.from({ length: count }, (_, index) => ({
+    id: NodeId.make(`${name}-${index}`),
+    addresses: [at(`${name}-${index}`)]
+  }))
+
 const isLive = ({ status }: PeerBook.PeerRecord) => status === "connected" || status === "suspect"
 
 /** The same content, whatever the order of the maps. */
@@ -103,7 +114,9 @@ describe("PeerBook", () => {
           (book) => PeerBook.isSelf(book, address),
           (book) => PeerBook.requested(book, id),
           (book) => PeerBook.suspected(book, id, true, now),
-          (book) => PeerBook.dropHint(book, id),
+          (book) => PeerBook.dropHint(book, id, address),
+          (book) => PeerBook.refused(book, address, Infinity, now),
+          (book) => PeerBook.refused(book, address, 1_000, now),
           (book) => PeerBook.dropBootstrap(book, address),
           (book) => PeerBook.expired(book, now),
           (book) => PeerBook.ended(book, id, endings.dead, now, now),
@@ -304,5 +317,121 @@ describe("PeerBook", () => {
     assert.isTrue(peer(PeerBook.ended(wanted, a, endings.dead, 0, 0), a)?.isRequested)
     assert.isTrue(peer(connected(wanted, a), a)?.isRequested)
     assert.isFalse(peer(PeerBook.ended(wanted, a, endings.ours, 0, 0), a)?.isRequested)
+  })
+
+  it("keeps away from an address that refused until somebody is met there, and knows of none that nobody named", () => {
+    const gone = PeerBook.ended(connected(PeerBook.empty, a), a, { ...endings.dead, redial: undefined }, 0, 0)
+    const refused = PeerBook.refused(gone, at("a"), Infinity, 0)
+    assert.strictEqual(record(PeerBook.expired(refused, 1e12), at("a"))?.nextAt, Infinity)
+    const told = PeerBook.hinted(refused, Books.self, b, [{ id: a, addresses: [at("a")] }], 0, lots)
+    assert.deepStrictEqual(hints(told), [], "nor is it believed to be there")
+    assert.isUndefined(record(connected(refused, a), at("a")), "until it comes by itself")
+    assert.strictEqual(PeerBook.refused(gone, at("unknown"), Infinity, 0), gone)
+    const bootstrap = PeerBook.addBootstrap(gone, at("a"))
+    assert.strictEqual(PeerBook.refused(bootstrap, at("a"), Infinity, 0), bootstrap)
+    const hint = PeerBook.hinted(PeerBook.empty, Books.self, b, [{ id: a, addresses: [at("x")] }], 0, lots)
+    assert.deepStrictEqual(hints(PeerBook.refused(hint, at("x"), Infinity, 0)), [])
+    const asked = PeerBook.refused(hint, at("x"), 1_000, 0)
+    assert.strictEqual(hints(asked).length, 1, "what was only asked to wait is still told of")
+    assert.isUndefined(record(PeerBook.expired(asked, 1_000), at("x")))
+    assert.strictEqual(hints(PeerBook.expired(asked, 1_000)).length, 1)
+    const closed = PeerBook.ended(
+      connected(PeerBook.empty, a),
+      a,
+      { ...endings.dead, avoidFor: 30_000, redial: undefined },
+      0,
+      0
+    )
+    assert.strictEqual(record(closed, at("a"))?.nextAt, Infinity, "also where it said so after the handshake")
+  })
+
+  it("keeps a bounded number of addresses of nobody known: those tried in vain for longest go, with their hints", () => {
+    const failure = { error: Books.error, retryAfter: 30_000, giveUpAfter: 600_000 }
+    let state = PeerBook.isSelf(PeerBook.addBootstrap(PeerBook.empty, at("bootstrap")), at("self"))
+    state = PeerBook.ended(connected(state, a), a, endings.dead, 0, 0)
+    state = PeerBook.hinted(state, Books.self, b, [{ id: NodeId.make("c"), addresses: [at("n0")] }], 0, lots)
+    for (let index = 0; index < 1_100; index++) state = PeerBook.dialFailed(state, at(`n${index}`), failure, index)
+    assert.strictEqual(HashMap.size(state.addresses), 1024 + 2)
+    assert.strictEqual(record(state, at("self"))?.nextAt, Infinity)
+    assert.isDefined(record(state, at("a")))
+    assert.isDefined(record(state, at("bootstrap")))
+    assert.deepStrictEqual([record(state, at("n0")), hints(state)], [undefined, []])
+    assert.isDefined(record(state, at("n1099")))
+    for (let index = 0; index < 1_100; index++) state = PeerBook.isSelf(state, at(`s${index}`))
+    assert.strictEqual(HashMap.size(state.addresses), 1024 + 2)
+    assert.strictEqual(record(state, at("s1099"))?.nextAt, Infinity)
+  })
+
+  it("remembers for the node itself where a connected one was met besides", () => {
+    const state = PeerBook.answered(connected(PeerBook.empty, a), at("alias"), a)
+    assert.deepStrictEqual(peer(state, a)?.addresses.map(String), ["a:9470", "alias:9470"])
+    assert.isTrue(PeerBook.heldByLive(state).has("alias:9470"))
+    let many = state
+    for (let index = 0; index < 100; index++) many = PeerBook.answered(many, at(`alias-${index}`), a)
+    assert.strictEqual(peer(many, a)?.addresses.length, 24)
+    const claimed = connected(PeerBook.empty, a, { listen: [at("other"), at("a")] })
+    assert.deepStrictEqual([...PeerBook.heldByLive(claimed)], ["a:9470"], "what it says of another host proves nothing")
+    assert.strictEqual(PeerBook.heldByLive(PeerBook.ended(claimed, a, endings.dead, 0, 0)).size, 0)
+  })
+
+  it("goes on wanting a peer that closed by itself for a while", () => {
+    const wanted = PeerBook.requested(connected(PeerBook.empty, a), a)
+    assert.isTrue(peer(PeerBook.ended(wanted, a, endings.theirs, 0, 0), a)?.isRequested)
+  })
+
+  it("keeps what several say of one node, each its own, and what is not new of none", () => {
+    const tell = (state: PeerBook.State, teller: string, ...hosts: ReadonlyArray<string>) =>
+      PeerBook.hinted(
+        state,
+        Books.self,
+        NodeId.make(teller),
+        [{ id: a, addresses: hosts.map((host) => at(host)) }],
+        0,
+        lots
+      )
+    let state = tell(tell(PeerBook.empty, "liar", "false"), "honest", "true")
+    assert.deepStrictEqual(said(state), [
+      ["liar", ["false:9470"]],
+      ["honest", ["true:9470"]]
+    ])
+    assert.deepStrictEqual(said(tell(state, "third", "true", "false")), said(state))
+    const dropped = PeerBook.dropHint(state, a, at("false"))
+    assert.deepStrictEqual(said(dropped), [["honest", ["true:9470"]]], "one that proved false takes no other with it")
+    assert.deepStrictEqual(said(PeerBook.dropHint(dropped, a, at("true"))), [])
+    assert.deepStrictEqual(said(tell(state, "liar", "newer")), [
+      ["honest", ["true:9470"]],
+      ["liar", ["newer:9470"]]
+    ])
+    state = PeerBook.dialFailed(state, at("false"), { error: Books.error, retryAfter: 1, giveUpAfter: 600_000 }, 0)
+    assert.deepStrictEqual(said(tell(state, "liar", "newer")), said(state), "what is being tried is not replaced")
+    const lots16 = Array.from({ length: 20 }, (_, index) => `h${index}`)
+    assert.strictEqual(said(tell(PeerBook.empty, "liar", ...lots16))[0]?.[1]?.length, 8)
+  })
+
+  it("lets one that told little in where many told as much as they may, tried or not", () => {
+    const limits = { peers: 4_096, hints: 1_024, hintsPerTeller: 64 }
+    const tell = (state: PeerBook.State, name: string, count: number) =>
+      PeerBook.hinted(state, Books.self, NodeId.make(name), madeUp(name, count), 0, limits)
+    let state = PeerBook.empty
+    for (let liar = 0; liar < 16; liar++) state = tell(state, `liar-${liar}`, 100)
+    assert.strictEqual(hints(state).length, 1_024)
+    for (const { addresses } of hints(state)) {
+      for (const address of addresses) {
+        state = PeerBook.dialFailed(state, address, { error: Books.error, retryAfter: 1, giveUpAfter: 600_000 }, 0)
+      }
+    }
+    state = tell(state, "honest", 32)
+    const tellers = hints(state).map(({ teller }) => teller as string)
+    assert.strictEqual(tellers.length, 1_024)
+    assert.strictEqual(tellers.filter((teller) => teller === "honest").length, 32)
+    for (let liar = 0; liar < 16; liar++) {
+      assert.isAtLeast(tellers.filter((teller) => teller === `liar-${liar}`).length, 61, "all give a little")
+    }
+    const again = tell(state, "liar-0", 100)
+    assert.strictEqual(
+      hints(again).filter(({ teller }) => teller === "honest").length,
+      32,
+      "which they do not get back"
+    )
   })
 })

@@ -47,7 +47,10 @@ export class Outbox {
   private rest: Uint8Array | undefined
   private writing = false
   private scheduled = false
-  private closed = false
+  /** Takes data; takes frames of the protocol. */
+  private isOpen = true
+  private isWritable = true
+  private parked = false
   private last: Uint8Array | undefined
   private finishing: (() => void) | undefined
 
@@ -73,6 +76,10 @@ export class Outbox {
     return this.writing
   }
 
+  get isParked(): boolean {
+    return this.parked
+  }
+
   get isControlFull(): boolean {
     return this.control.length >= controlLimits.messages || this.controlBytes >= controlLimits.bytes
   }
@@ -80,7 +87,7 @@ export class Outbox {
   /** Whether a frame of that size would be taken at once. An empty queue takes any frame. */
   hasRoom(bytes: number): boolean {
     return (
-      !this.closed &&
+      this.isOpen &&
       this.waiters.length === 0 &&
       (this.data.length === 0 ||
         (this.data.length < this.limits.messages && this.dataBytes + bytes <= this.limits.bytes))
@@ -96,7 +103,7 @@ export class Outbox {
 
   /** Takes the message as soon as there is room, in order of asking. The function returned gives up waiting. */
   offerLater(message: Outgoing, settle: (taken: boolean) => void): () => void {
-    if (this.closed) {
+    if (!this.isOpen) {
       settle(false)
       return () => {}
     }
@@ -111,31 +118,38 @@ export class Outbox {
 
   /** Queues a frame of the protocol, ahead of all data. Always taken; see `isControlFull`. */
   offerControl(frame: Uint8Array): void {
-    if (this.closed) return
+    if (!this.isWritable) return
     this.control.push(frame)
     this.controlBytes += frame.length
     this.schedule()
   }
 
   /**
-   * Takes no more; writes what is queued, then `last`, then calls `done` when the operating system has it. Called again
-   * it only replaces `done`, and `last` where one is given.
+   * Refuses those who wait; writes what is queued, and what is offered in the meantime, then `last`, then calls `done` when
+   * the operating system has it. From `last` on it takes no more. Called again it only replaces `done`, and `last` where
+   * one is given.
    */
   finish(last: Uint8Array | undefined, done: () => void): void {
-    this.closed = true
     if (last !== undefined) this.last = last
     this.finishing = done
-    this.refuseWaiters()
+    if (!this.parked) this.refuseWaiters()
     this.schedule()
   }
 
   /** Takes no more and forgets the data that the operating system has not yet seen: returns it, in order. */
   abandon(): Array<Outgoing> {
-    this.closed = true
+    this.isOpen = false
+    this.isWritable = false
+    this.parked = false
     this.dataBytes = 0
     const unsent = this.data.drain()
     this.refuseWaiters()
     return unsent
+  }
+
+  /** Writes no data any more, but goes on taking it, until it is moved or abandoned: another link will carry it. */
+  park(): void {
+    this.parked = true
   }
 
   /** Moves unsent data and those who wait to another outbox, behind what it holds, beyond its limits if need be. */
@@ -153,6 +167,12 @@ export class Outbox {
   /** Queues what another outbox was to send, beyond the limits if need be. */
   takeOver(messages: ReadonlyArray<Outgoing>): void {
     for (const message of messages) this.push(message)
+  }
+
+  /** Nothing may follow the last frame. */
+  private shut(): void {
+    this.isWritable = false
+    if (!this.parked) this.isOpen = false
   }
 
   private push(message: Outgoing): void {
@@ -201,11 +221,10 @@ export class Outbox {
     const batch = this.nextBatch()
     if (batch.length === 0) {
       const done = this.finishing
-      if (done !== undefined && this.closed) {
-        this.finishing = undefined
-        done()
-      }
-      return
+      if (done === undefined) return
+      this.finishing = undefined
+      this.shut()
+      return done()
     }
     this.writing = true
     this.link.write(batch, this.onWritten)
@@ -228,17 +247,17 @@ export class Outbox {
       batch.push(slice)
       bytes += slice.length
     }
-    const isOpen = (): boolean => bytes < sliceBytes && this.rest === undefined
+    const hasRoom = (): boolean => bytes < sliceBytes && this.rest === undefined
     if (this.rest !== undefined) take(this.rest)
     const wasFull = this.isControlFull
-    while (isOpen()) {
+    while (hasRoom()) {
       const frame = this.control.shift()
       if (frame === undefined) break
       this.controlBytes -= frame.length
       this.framesOut++
       take(frame)
     }
-    while (isOpen()) {
+    while (hasRoom() && !this.parked) {
       const next = this.data.peek()
       // A long frame starts a write of its own, so that a write is never much more than a slice.
       if (next === undefined || (bytes > 0 && bytes + next.frame.length > sliceBytes)) break
@@ -250,6 +269,7 @@ export class Outbox {
     if (bytes === 0 && this.last !== undefined) {
       const frame = this.last
       this.last = undefined
+      this.shut()
       this.framesOut++
       take(frame)
     }

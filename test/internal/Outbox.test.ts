@@ -154,7 +154,7 @@ describe("Outbox order", () => {
 })
 
 describe("Outbox at its end", () => {
-  it("finish writes what is queued, then the last frame, then is done, and takes nothing more", async () => {
+  it("finish refuses those who wait, writes what is queued, then the last frame, and takes nothing more", async () => {
     const { link, outbox } = make({ messages: 1, bytes: 100 })
     const settled: Array<boolean> = []
     let done = 0
@@ -162,16 +162,70 @@ describe("Outbox at its end", () => {
     outbox.offerLater(message(5, "b", 2), (taken) => settled.push(taken))
     outbox.finish(frame(5, 9), () => done++)
     assert.deepStrictEqual(settled, [false])
+    await turn()
+    assert.strictEqual(done, 0)
+    link.take()
+    await turn()
+    assert.deepStrictEqual(fills(link), [1, 9], "the last frame is on its way")
     assert.isFalse(outbox.offer(message(5)))
     outbox.offerControl(frame(5, 7))
     outbox.offerLater(message(5, "c", 3), (taken) => settled.push(taken))()
     assert.deepStrictEqual(settled, [false, false])
-    await turn()
-    assert.strictEqual(done, 0)
     await takeAll(link)
     assert.strictEqual(done, 1)
     assert.deepStrictEqual(fills(link), [1, 9])
     assert.strictEqual(link.writes.length, 2)
+  })
+
+  it("what is offered before the last frame is on its way still goes out ahead of it", async () => {
+    const { link, outbox } = make({ messages: 1, bytes: 100 })
+    const settled: Array<boolean> = []
+    outbox.offer(message(5, "a", 1))
+    outbox.finish(frame(5, 9), () => {})
+    await turn()
+    assert.isTrue(outbox.offer(message(5, "b", 2)))
+    outbox.offerControl(frame(5, 3))
+    outbox.offerLater(message(5, "c", 4), (taken) => settled.push(taken))
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [1, 3, 2, 4, 9])
+    assert.deepStrictEqual(settled, [true])
+  })
+
+  it("parked it keeps its data back and goes on taking more, for another outbox to send", async () => {
+    const one = make({ messages: 2, bytes: 100 })
+    const other = make()
+    const settled: Array<boolean> = []
+    one.outbox.offer(message(5, "a", 1))
+    one.outbox.park()
+    one.outbox.offerControl(frame(5, 7))
+    one.outbox.finish(frame(5, 9), () => one.link.end())
+    await takeAll(one.link)
+    assert.deepStrictEqual(fills(one.link), [7, 9])
+    assert.isTrue(one.link.ended)
+    assert.isTrue(one.outbox.offer(message(5, "b", 2)))
+    one.outbox.offerLater(message(5, "c", 3), (taken) => settled.push(taken))
+    await turn()
+    one.outbox.moveTo(other.outbox)
+    await takeAll(other.link)
+    assert.deepStrictEqual(fills(other.link), [1, 2, 3])
+    assert.deepStrictEqual(settled, [true])
+    assert.deepStrictEqual(fills(one.link), [7, 9])
+  })
+
+  it("parked and then abandoned it gives back what it kept, and refuses those who wait", async () => {
+    const { link, outbox } = make({ messages: 1, bytes: 100 })
+    const settled: Array<boolean> = []
+    outbox.park()
+    outbox.offer(message(5, "a", 1))
+    outbox.offerLater(message(5, "b", 2), (taken) => settled.push(taken))
+    assert.deepStrictEqual(
+      outbox.abandon().map(({ id }) => id),
+      ["a"]
+    )
+    assert.deepStrictEqual(settled, [false])
+    assert.isFalse(outbox.offer(message(5, "c", 3)))
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [])
   })
 
   it("finish with nothing to write is done in the same turn, never from within the call", async () => {

@@ -68,8 +68,14 @@ describe("a peer in Python", () => {
         yield* alice.waitForPeers(1)
 
         const peer = yield* python([
-          ...["--connect", `${address}`, "--listen", "127.0.0.1:0", "--id", "python", "--seconds", "60"],
-          ...["--say", "hello from Python", "--ask", "bob", "who are you"]
+          `--connect=${address}`,
+          "--listen=127.0.0.1:0",
+          "--id=python",
+          "--seconds=60",
+          "--say=hello from Python",
+          "--ask",
+          "bob",
+          "who are you"
         ])
         // It knows alice only: that bob is connected too means that they found each other.
         yield* bob.waitForPeers(2)

@@ -85,6 +85,11 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
       (state) =>
         PeerBook.answered(state, address, id)
   ),
+  fc.tuple(address, wait).map(
+    ([address, avoidFor]): Step =>
+      (state, now) =>
+        PeerBook.refused(state, address, avoidFor, now)
+  ),
   fc.tuple(id, fc.boolean()).map(
     ([id, isSuspect]): Step =>
       (state, now) =>

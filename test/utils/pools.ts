@@ -17,6 +17,7 @@ import * as NodeId from "../../src/NodeId.js"
 import * as NodeIdentity from "../../src/NodeIdentity.js"
 import * as PeerAddress from "../../src/PeerAddress.js"
 import * as PeerBook from "../../src/PeerBook.js"
+import * as MemoryTransport from "../../src/testing/MemoryTransport.js"
 import type { Link } from "../../src/Transport.js"
 import { Transport } from "../../src/Transport.js"
 
@@ -156,3 +157,34 @@ export const dialByHand = (
 ) => Effect.map(network.transport(host).dial(addressOf(to.id)), (link) => new HandPlayed(link, id))
 
 export const addressOf = (id: string): PeerAddress.PeerAddress => PeerAddress.make(`10.0.0.${id.charCodeAt(0)}`, 9470)
+
+/** A node n that listens on a network of its own. */
+export const listening = (settings: NetworkConfig.Input = {}) =>
+  Effect.gen(function* () {
+    const network = MemoryTransport.makeNetwork()
+    const node = yield* makeNode("n", network.transport("10.0.0.110"), settings)
+    yield* node.listen
+    return { network, node }
+  })
+
+/** A connected peer played by hand, which dialed. */
+export const joined = (
+  network: MemoryTransport.MemoryNetwork["Type"],
+  node: { readonly id: string },
+  id = "b",
+  host = "10.1.0.1"
+) =>
+  Effect.gen(function* () {
+    const peer = yield* dialByHand(network, node, id, host)
+    peer.hello({ session: `session-${id}`, listen: [{ host: "0.0.0.0", port: 9470 }] })
+    yield* settle
+    return peer
+  })
+
+/** All listeners played by hand at b's address. */
+export const played = (network: MemoryTransport.MemoryNetwork["Type"], at = "b") =>
+  Effect.gen(function* () {
+    const links: Array<HandPlayed> = []
+    yield* network.transport(addressOf(at).host).listen(addressOf(at), (link) => links.push(new HandPlayed(link, at)))
+    return links
+  })

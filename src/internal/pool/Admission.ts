@@ -1,0 +1,123 @@
+/**
+ * The door: which links become connections, and which are told to go before anything is held for them.
+ *
+ * @internal
+ */
+import type { Owner } from "../../Connection.js"
+import { Connection } from "../../Connection.js"
+import type * as Handshake from "../../Handshake.js"
+import * as PeerAddress from "../../PeerAddress.js"
+import type { Link } from "../../Transport.js"
+import type { Faults } from "./Faults.js"
+import { errorFrame, localError, retryWhenFull } from "./Refusals.js"
+import type { State } from "./State.js"
+
+export interface Admission {
+  /** A link that another node dialed. */
+  readonly accept: (link: Link) => void
+  /** A connection over a link: its handshake begins. `prepare` comes before anything is read. */
+  readonly begin: (
+    link: Link,
+    dialed: PeerAddress.PeerAddress | undefined,
+    prepare?: (connection: Connection) => void
+  ) => Connection
+  /** The link of a connection is gone. */
+  readonly closed: (connection: Connection) => void
+  /** Destroys the links that were turned away. */
+  readonly clear: () => void
+}
+
+export const make = (state: State, faults: Faults, owner: Owner): Admission => {
+  const { all, config, deadlines, halfOpen, handshakeTimeout, node, report, stats } = state
+  const inboundByHost = new Map<string, number>()
+  /** Links refused, while they are told so. */
+  const turnedAway = new Set<Link>()
+
+  const turnAway = (link: Link, refusal: Handshake.Refusal): void => {
+    stats.count("handshakesFailed")
+    report({
+      _tag: "HandshakeFailed",
+      address: link.remote,
+      direction: "inbound",
+      error: localError({ remote: link.remote }, refusal)
+    })
+    if (turnedAway.size >= config.maxPendingHandshakes) return link.destroy()
+    turnedAway.add(link)
+    const cancel = deadlines.after(state.closeTimeout, () => link.destroy())
+    link.attach({
+      onData: () => {},
+      onEnd: () => {},
+      onClose: () => {
+        cancel()
+        turnedAway.delete(link)
+      }
+    })
+    link.write([errorFrame(node, refusal, true)], () => link.end())
+  }
+
+  const accept = (link: Link): void => {
+    if (!state.isRunning) return link.destroy()
+    const { host } = link.remote
+    const bannedFor = faults.bannedFor(host)
+    if (bannedFor !== undefined) {
+      return turnAway(link, { code: "BANNED", detail: "too many invalid messages", retryAfterMs: bannedFor })
+    }
+    if ((inboundByHost.get(host) ?? 0) >= config.maxConnectionsPerIp && !PeerAddress.isLoopback(host)) {
+      return turnAway(link, {
+        code: "TOO_MANY_CONNECTIONS",
+        detail: "too many connections from this IP address",
+        retryAfterMs: retryWhenFull
+      })
+    }
+    if (halfOpen.size >= config.maxPendingHandshakes) evictHalfOpen()
+    inboundByHost.set(host, (inboundByHost.get(host) ?? 0) + 1)
+    begin(link, undefined)
+  }
+
+  /** The oldest inbound connection that has not said HELLO gives way. */
+  const evictHalfOpen = (): void => {
+    for (const connection of halfOpen) {
+      if (connection.direction === "inbound") {
+        return connection.destroy(
+          localError(connection, { code: "TOO_MANY_CONNECTIONS", detail: "too many handshakes at once" })
+        )
+      }
+    }
+  }
+
+  const begin: Admission["begin"] = (link, dialed, prepare) => {
+    const connection = new Connection({
+      link,
+      owner,
+      settings: state.connectionSettings,
+      deadlines,
+      ...(dialed === undefined ? {} : { dialed })
+    })
+    prepare?.(connection)
+    all.add(connection)
+    halfOpen.add(connection)
+    connection.attach(handshakeTimeout, () =>
+      faults.close(connection, { code: "HANDSHAKE_TIMEOUT", detail: `no HELLO within ${handshakeTimeout} ms` })
+    )
+    return connection
+  }
+
+  const closed = (connection: Connection): void => {
+    all.delete(connection)
+    state.overtaken.delete(connection)
+    if (connection.direction === "outbound") return
+    const { host } = connection.remote
+    const left = (inboundByHost.get(host) ?? 1) - 1
+    if (left === 0) inboundByHost.delete(host)
+    else inboundByHost.set(host, left)
+  }
+
+  return {
+    accept,
+    begin,
+    closed,
+    clear: () => {
+      for (const link of turnedAway) link.destroy()
+    }
+  }
+}

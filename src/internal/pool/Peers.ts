@@ -1,0 +1,92 @@
+/**
+ * The peers as they are shown: what the book knows of them, with the traffic of their connections, past ones included.
+ *
+ * @internal
+ */
+import * as HashMap from "effect/HashMap"
+import * as Option from "effect/Option"
+import type { Connection } from "../../Connection.js"
+import type { Totals } from "../../NetworkStats.js"
+import type { NodeId } from "../../NodeId.js"
+import type { Peer } from "../../Peer.js"
+import type * as PeerBook from "../../PeerBook.js"
+import { knownPeers } from "./State.js"
+import type { State } from "./State.js"
+
+type MutableTotals = { -readonly [K in keyof Totals]: number }
+
+const noTraffic = (): MutableTotals => ({ messagesIn: 0, messagesOut: 0, bytesIn: 0, bytesOut: 0 })
+
+const addTraffic = (totals: MutableTotals, connection: Connection): void => {
+  totals.messagesIn += connection.framesIn
+  totals.messagesOut += connection.outbox.framesOut
+  totals.bytesIn += connection.bytesIn
+  totals.bytesOut += connection.outbox.bytesOut
+}
+
+export interface Peers {
+  readonly get: (id: NodeId) => Peer | undefined
+  readonly all: () => ReadonlyArray<Peer>
+  readonly totals: () => Totals
+  /** The link is gone: its traffic is kept, with the peer as long as the book knows that. */
+  readonly closed: (connection: Connection) => void
+  /** The book does not know the peer any more. */
+  readonly forget: (id: NodeId) => void
+  /** The book forgets those that were away for longest; so does this. */
+  readonly trim: () => void
+}
+
+export const make = ({ all, book, slots }: State): Peers => {
+  const past = new Map<NodeId, MutableTotals>()
+  const pastOfAll = noTraffic()
+
+  const show = (record: PeerBook.PeerRecord): Peer => {
+    const totals = { ...(past.get(record.id) ?? noTraffic()) }
+    for (const connection of all) if (connection.identity?.id === record.id) addTraffic(totals, connection)
+    const trips = slots.get(record.id)?.current.roundTrips
+    return {
+      id: record.id,
+      status: record.status,
+      direction: record.direction,
+      address: record.address,
+      addresses: record.addresses,
+      since: new Date(record.since).toISOString(),
+      ...(record.agent === undefined ? {} : { agent: record.agent }),
+      tags: record.tags,
+      ...(trips === undefined || trips.count === 0
+        ? {}
+        : { roundTrip: { lastMs: trips.last ?? 0, meanMs: trips.mean ?? 0, p99Ms: trips.quantile(0.99) ?? 0 } }),
+      bytes: { in: totals.bytesIn, out: totals.bytesOut },
+      messages: { in: totals.messagesIn, out: totals.messagesOut },
+      attempts: record.attempts
+    }
+  }
+
+  return {
+    get: (id) => {
+      const record = Option.getOrUndefined(HashMap.get(book.get().peers, id))
+      return record === undefined ? undefined : show(record)
+    },
+    all: () => [...HashMap.values(book.get().peers)].map(show),
+    totals: () => {
+      const totals = { ...pastOfAll }
+      for (const connection of all) addTraffic(totals, connection)
+      return totals
+    },
+    closed: (connection) => {
+      addTraffic(pastOfAll, connection)
+      const id = connection.identity?.id
+      if (id === undefined || !HashMap.has(book.get().peers, id)) return
+      const totals = past.get(id) ?? noTraffic()
+      addTraffic(totals, connection)
+      past.set(id, totals)
+    },
+    forget: (id) => {
+      past.delete(id)
+    },
+    trim: () => {
+      if (past.size <= knownPeers) return
+      for (const id of past.keys()) if (!HashMap.has(book.get().peers, id)) past.delete(id)
+    }
+  }
+}

@@ -6,6 +6,7 @@
  * @since 0.1.0
  */
 import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as FiberSet from "effect/FiberSet"
@@ -24,6 +25,7 @@ import type { NodeId } from "./NodeId.js"
 import * as Payloads from "./Payloads.js"
 import type { PeerAddress } from "./PeerAddress.js"
 import * as PeerBook from "./PeerBook.js"
+import * as Policy from "./Policy.js"
 import { Transport } from "./Transport.js"
 
 /**
@@ -145,21 +147,31 @@ export const plan = (
   return { dial: chosen, nextAt }
 }
 
+const isTag = (tag: string): tag is keyof typeof Policy.policies => Object.hasOwn(Policy.policies, tag)
+
+/** Whether its next time is this node's own choice, not what the other end asked for. */
+const isBackingOff = ({ error, nextAt }: PeerBook.AddressRecord): boolean =>
+  nextAt !== Infinity && error !== undefined && isTag(error._tag) && Policy.policies[error._tag].retry === "backoff"
+
 /**
  * Whom to dial so that the halves of a split network find each other: at random one bootstrap or remembered node that is
  * not connected, also one that left or was given up, and those kept from an earlier run, which are this node's hints to
  * itself. Never one that is to be left alone for now or for good; nor one at an address where a connected peer is; nor,
- * below the target, one that {@link plan} comes to by itself. Bootstrap nodes are chosen every second time, however many
- * others are remembered: they are where halves meet.
+ * below the target, one that {@link plan} comes to before the next healing. Bootstrap nodes are chosen every second time,
+ * however many others are remembered: they are where halves meet.
  *
  * @since 0.1.0
  * @category decisions
  */
 export const heal = (
   book: PeerBook.State,
-  view: Pick<View, "now" | "live" | "dialing" | "target" | "random"> & { readonly self: NodeId }
+  view: Pick<View, "now" | "live" | "dialing" | "target" | "random"> & {
+    readonly self: NodeId
+    /** Milliseconds from one healing to the next. */
+    readonly interval: number
+  }
 ): Candidate | undefined => {
-  const { dialing, live, now, random, self, target } = view
+  const { dialing, interval, live, now, random, self, target } = view
   const held = PeerBook.heldByLive(book)
   const isAway = (id: NodeId | undefined): boolean =>
     id === undefined || (!live.has(id) && (peerOf(book, id)?.avoidUntil ?? 0) <= now)
@@ -168,8 +180,9 @@ export const heal = (
     if (dialing.has(key) || held.has(key)) return false
     const record = Option.getOrUndefined(HashMap.get(book.addresses, key))
     if (record === undefined) return true
-    const isPlanned = live.size < target && peerOf(book, record.id)?.status !== "left"
-    return record.nextAt <= now && !isPlanned
+    if (PeerBook.isGivenUp(record, now)) return true
+    if (record.nextAt > now && !isBackingOff(record)) return false
+    return live.size >= target || peerOf(book, record.id)?.status === "left" || record.nextAt > now + interval
   }
   const oneOf = (id: NodeId, addresses: ReadonlyArray<PeerAddress>, hint?: NodeId): ReadonlyArray<Candidate> =>
     isAway(id) ? sample(addresses.filter(isFree), 1, random).map((address) => ({ address, hint })) : []
@@ -433,6 +446,7 @@ export const make = Effect.gen(function* () {
         dialing: pool.dialing(),
         target: config.targetPeers,
         self: node.id,
+        interval: Duration.toMillis(config.healingInterval),
         random
       })
       if (chosen === undefined) return Effect.void

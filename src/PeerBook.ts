@@ -499,17 +499,17 @@ export const isSelf = (state: State, address: PeerAddress.PeerAddress): State =>
   never(state, addressRecord(state, address))
 
 /**
- * A hint turned out wrong: another node answered there. What else is told of the node stands.
+ * A hint turned out wrong: another node answered there. What else is told of the node stands; without an address, nothing.
  *
  * @since 0.1.0
  * @category transitions
  */
-export const dropHint = (state: State, id: NodeId, address: PeerAddress.PeerAddress): State => ({
+export const dropHint = (state: State, id: NodeId, address?: PeerAddress.PeerAddress): State => ({
   ...state,
   hints: HashMap.modifyAt(
     state.hints,
     id,
-    Option.flatMap((hint) => withoutAddress(hint, address.toString()))
+    Option.flatMap((hint) => (address === undefined ? Option.none() : withoutAddress(hint, address.toString())))
   )
 })
 

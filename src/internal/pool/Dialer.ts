@@ -143,7 +143,8 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
         book.update((before) => PeerBook.isSelf(before, address))
         return report({ _tag: "DialFailed", address, error, attempts: 1, retryIn: undefined })
       }
-      const record = recordOf()
+      const known = recordOf()
+      const record = known === undefined || PeerBook.isGivenUp(known, now) ? undefined : known
       const attempts = record?.attempts ?? 0
       const isBootstrap = record?.isBootstrap === true
       const { retry } = Policy.of(error)

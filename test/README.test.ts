@@ -22,25 +22,29 @@ const settings = (): string =>
     )
   ].join("\n")
 
-const sections: ReadonlyArray<readonly [name: string, content: () => string]> = [
-  ["examples/chat.ts", () => code("examples/chat.ts")],
-  ["examples/simulated.ts", () => code("examples/simulated.ts")],
-  ["policies", () => Policy.toMarkdown().trim()],
-  ["settings", settings]
+const script = (file: string): string => `\`\`\`sh\n${readFileSync(file, "utf8").trim()}\n\`\`\``
+
+const sections: ReadonlyArray<readonly [page: string, name: string, content: () => string]> = [
+  ["README.md", "examples/chat.ts", () => code("examples/chat.ts")],
+  ["README.md", "examples/simulated.ts", () => code("examples/simulated.ts")],
+  ["README.md", "examples/sidecar.sh", () => script("examples/sidecar.sh")],
+  ["README.md", "policies", () => Policy.toMarkdown().trim()],
+  ["docs/POLICIES.md", "policies", () => Policy.toMarkdown().trim()],
+  ["README.md", "settings", settings]
 ]
 
 describe("README", () => {
-  for (const [name, content] of sections) {
-    it(`has ${name} as it is in the code`, () => {
-      const readme = readFileSync("README.md", "utf8")
+  for (const [page, name, content] of sections) {
+    it(`${page} has ${name} as it is in the code`, () => {
+      const readme = readFileSync(page, "utf8")
       const start = `<!-- ${name} -->`
       const end = `<!-- /${name} -->`
       const from = readme.indexOf(start)
       const to = readme.indexOf(end)
-      assert.isTrue(from >= 0 && to > from, `README lacks the marks of ${name}`)
+      assert.isTrue(from >= 0 && to > from, `${page} lacks the marks of ${name}`)
       const wanted = `\n\n${content()}\n\n`
       if (process.env["UPDATE_README"] === "1") {
-        writeFileSync("README.md", readme.slice(0, from + start.length) + wanted + readme.slice(to))
+        writeFileSync(page, readme.slice(0, from + start.length) + wanted + readme.slice(to))
       } else {
         assert.strictEqual(readme.slice(from + start.length, to), wanted)
       }

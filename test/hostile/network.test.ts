@@ -80,7 +80,7 @@ const siege = Effect.gen(function* () {
   const statuses = (yield* Effect.forEach(nodes, (node) => node.command("status"), {
     concurrency: "unbounded"
   })) as ReadonlyArray<Status | undefined>
-  const conflicts = nodes.flatMap(({ id }) => readFileSync(logOf(id), "utf8").split("another node calls itself")).length
+  const conflicts = nodes.flatMap(({ id }) => readFileSync(logOf(id), "utf8").split("two nodes call themselves")).length
   const table = [
     ...kinds.map((kind, n) => `${kind.padEnd(8)} ${JSON.stringify(done[n])}`),
     `conflict ${conflicts - nodes.length} times said by ${robbed}`,

@@ -119,8 +119,9 @@ export const make = ({ stderr, stdin, stdout }: Streams): Stdio => {
             write: (text) => {
               stdout.write(text)
             },
-            width: () => stdout.columns ?? 80,
-            height: () => stdout.rows ?? 24
+            // A terminal that does not know its size says 0.
+            width: () => stdout.columns || 80,
+            height: () => stdout.rows || 24
           }
         : undefined
   }

@@ -122,5 +122,7 @@ describe("Stdio", () => {
     assert.strictEqual(String(stdout.read()), "drawn")
     const unsized = make(Object.assign(new PassThrough(), { isTTY: true })).stdio.terminal
     assert.deepStrictEqual([unsized?.width(), unsized?.height()], [80, 24])
+    Object.assign(stdout, { columns: 0, rows: 0 })
+    assert.deepStrictEqual([terminal?.width(), terminal?.height()], [80, 24])
   })
 })

@@ -27,6 +27,12 @@ export class OrderedQueue<A> implements Iterable<A> {
     this.items.push(item)
   }
 
+  /** Puts an item before the oldest: what was taken out and is not used up. */
+  unshift(item: A): void {
+    if (this.head > 0) this.items[--this.head] = item
+    else this.items.unshift(item)
+  }
+
   /** The oldest item, which stays; `undefined` when empty. */
   peek(): A | undefined {
     return this.items[this.head]

@@ -14,19 +14,17 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as RememberedPeers from "../internal/RememberedPeers.js"
-import { sample } from "../internal/sample.js"
-import { LocalNode } from "../LocalNode.js"
+import type { LocalNode } from "../LocalNode.js"
 import { NetworkConfig } from "../NetworkConfig.js"
 import { StateFolderFailed } from "../NetworkError.js"
 import * as NodeId from "../NodeId.js"
 import { NodeIdentity } from "../NodeIdentity.js"
 import type { PeerEntry } from "../Payloads.js"
-import type { State } from "../PeerBook.js"
-import { PeerBook } from "../PeerBook.js"
+import type { PeerBook } from "../PeerBook.js"
+import * as PeerStore from "../PeerStore.js"
 import * as FolderLock from "./FolderLock.js"
 import * as KeptFile from "./KeptFile.js"
 import { isReason } from "./systemError.js"
@@ -189,55 +187,13 @@ export const layerIdentity: Layer.Layer<NodeIdentity, never, StateFolder> = Laye
   Effect.map(StateFolder, ({ nodeId }) => NodeIdentity.of({ id: nodeId }))
 )
 
-/** How often the book is looked at for something to keep. */
-const keepEvery = "1 second"
-
 /**
- * Gives the nodes that were kept to the book, for discovery to dial; every `healingInterval` others of them, for as long
- * as the layer lives. Keeps whom the book knows: within a second of a change, and at the end.
+ * The nodes that are kept in the folder.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerPeers: Layer.Layer<never, never, StateFolder | PeerBook | LocalNode | NetworkConfig> =
-  Layer.scopedDiscard(
-    Effect.gen(function* () {
-      const { healingInterval, maxHints } = yield* NetworkConfig
-      const { deadlines, id, random } = yield* LocalNode
-      const folder = yield* StateFolder
-      const book = yield* PeerBook
-      let known = folder.remembered
-      let keptOf: State["peers"] | undefined = book.get().peers
-      let keptAs = RememberedPeers.fingerprint(known)
-
-      const remind = (peers: typeof known): void =>
-        book.update((state) => RememberedPeers.remind(state, peers, id, deadlines.now(), maxHints))
-
-      /** Keeps the nodes known now, where they are not those that are kept; `always`: also for when they were seen. */
-      const keep = (always: boolean): Effect.Effect<void> =>
-        Effect.suspend(() => {
-          const { peers } = book.get()
-          known = RememberedPeers.collect(book.get(), known, id, deadlines.wallNow())
-          const current = RememberedPeers.fingerprint(known)
-          const isKept = current === keptAs && !(always && known.length > 0)
-          return Effect.map(isKept ? Effect.succeed(true) : folder.keep(known), (isDone) => {
-            // Else it is tried again.
-            keptOf = isDone ? peers : undefined
-            if (isDone) keptAs = current
-          })
-        })
-
-      remind(known)
-      yield* Effect.addFinalizer(() => keep(true))
-      yield* Effect.suspend(() => (book.get().peers === keptOf ? Effect.void : keep(false))).pipe(
-        Effect.schedule(Schedule.spaced(keepEvery)),
-        Effect.interruptible,
-        Effect.forkScoped
-      )
-      yield* Effect.sync(() => remind(sample(known, known.length, random))).pipe(
-        Effect.schedule(Schedule.spaced(healingInterval)),
-        Effect.interruptible,
-        Effect.forkScoped
-      )
-    })
-  )
+export const layerPeers: Layer.Layer<never, never, StateFolder | PeerBook | LocalNode | NetworkConfig> = Layer.provide(
+  PeerStore.layerKeeping,
+  Layer.effect(PeerStore.PeerStore, StateFolder)
+)

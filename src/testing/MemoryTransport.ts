@@ -7,7 +7,6 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Utils from "effect/Utils"
 import { later, type LinkOptions, MemoryLink } from "../internal/MemoryLink.js"
 import { DialRefused, ListenFailed } from "../NetworkError.js"
 import * as PeerAddress from "../PeerAddress.js"
@@ -40,11 +39,7 @@ export const makePair = (
  * @since 0.1.0
  * @category constructors
  */
-export const seededCut = (seed: number): ((bytes: number) => number) => {
-  const random = new Utils.PCGRandom(seed)
-  // Every order of magnitude is as likely as the next; the last is beyond what there is, for all of it at once.
-  return (bytes) => Math.min(bytes, 1 + random.integer(2 ** random.integer(Math.ceil(Math.log2(bytes + 1)) + 2)))
-}
+export { seededCut } from "../internal/seededCut.js"
 
 // --- Networks ---
 

@@ -26,6 +26,8 @@ export type Fault =
   | { readonly _tag: "Reset"; readonly between: readonly [string, string] }
   /** A host reads no faster. */
   | { readonly _tag: "SlowReader"; readonly host: string; readonly bytesPerSecond: number }
+  /** The node stops with grace. In the end it starts again in the same process: same id, new session. */
+  | { readonly _tag: "Leave"; readonly host: string }
   /** The process is killed, and its system closes its links. In the end it starts again: same id, new session. */
   | { readonly _tag: "Crash"; readonly host: string; readonly keepState: boolean }
   /** The host is off: its links end without a word (half-open at the other side). In the end it starts again. */
@@ -57,6 +59,8 @@ export const describe = (fault: Fault): string => {
       return `links between ${fault.between.join(" and ")} are reset`
     case "SlowReader":
       return `${fault.host} reads ${fault.bytesPerSecond} bytes a second`
+    case "Leave":
+      return `${fault.host} leaves`
     case "Crash":
       return `${fault.host} is killed${fault.keepState ? "" : ", its state lost"}`
     case "PowerOff":

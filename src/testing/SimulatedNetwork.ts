@@ -79,6 +79,8 @@ export interface Options {
   readonly cut?: boolean
   /** Simulated time after which the run fails with `SimulationHalted`; default 30 days. */
   readonly limit?: Duration.DurationInput
+  /** Stands between each node and its transport: to look at what it sends, or to change it. */
+  readonly transport?: (host: string, transport: Transport["Type"]) => Transport["Type"]
   /** So many of the last things that happened are kept in words; default 0. */
   readonly traceLines?: number
 }
@@ -115,6 +117,8 @@ export interface Leftovers {
   readonly listeners: number
   /** Fibers of nodes that sleep. */
   readonly sleeps: number
+  /** Fibers of nodes that have not ended. */
+  readonly fibers: number
 }
 
 /**
@@ -151,6 +155,11 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
     }>
     /** Adds a line to the trace: two runs that differ in it have different hashes. */
     readonly note: (line: string) => Effect.Effect<void>
+    /**
+     * Looks at each instant that is over, before time goes on; what it gives is what is wrong, and ends the run with
+     * `SimulationHalted`. Scope: stops looking.
+     */
+    readonly watch: (look: () => string | undefined) => Effect.Effect<void, never, Scope.Scope>
     readonly leftovers: Effect.Effect<Leftovers>
   }
 >() {}
@@ -158,12 +167,13 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
 const halts = {
   Stuck: "nothing is left to happen, and the program still waits for something (a real file or socket does not count)",
   OutOfTime: "the limit of simulated time was reached before the program had ended",
-  Restless: "things go on happening without time passing: a loop without end"
+  Restless: "things go on happening without time passing: a loop without end",
+  Violated: "what is watched was violated"
 }
 
 /**
  * The run came to no end of its own: `Stuck`, nothing is left to happen; `OutOfTime`, the `limit` was reached; `Restless`,
- * there is a loop in which no time passes.
+ * there is a loop in which no time passes; `Violated`, who watches objected, as `detail` says.
  *
  * @since 0.1.0
  * @category errors
@@ -171,7 +181,8 @@ const halts = {
 export class SimulationHalted extends Schema.TaggedError<SimulationHalted>("synapse-p2p/testing/SimulationHalted")(
   "SimulationHalted",
   {
-    reason: Schema.Literal("Stuck", "OutOfTime", "Restless"),
+    reason: Schema.Literal("Stuck", "OutOfTime", "Restless", "Violated"),
+    detail: Schema.optional(Schema.String),
     seed: Schema.Number,
     atMillis: Schema.Number,
     lines: Schema.Array(Schema.String)
@@ -179,7 +190,8 @@ export class SimulationHalted extends Schema.TaggedError<SimulationHalted>("syna
 ) {
   override get message(): string {
     const last = this.lines.length === 0 ? "" : `\nThe last that happened:\n${this.lines.join("\n")}`
-    return `${halts[this.reason]}, ${this.atMillis} ms after the beginning (seed ${this.seed})${last}`
+    const detail = this.detail === undefined ? "" : `: ${this.detail}`
+    return `${halts[this.reason]}${detail}, ${this.atMillis} ms after the beginning (seed ${this.seed})${last}`
   }
 }
 
@@ -194,7 +206,8 @@ interface Running {
 /** What is to be started on a host, and what runs there. */
 interface Place {
   running: Running | undefined
-  readonly start: (keepState: boolean) => Effect.Effect<void>
+  readonly start: Effect.Effect<void>
+  readonly network: P2PNetwork.P2PNetwork["Type"]
 }
 
 const unbuilt = {} as P2PNetwork.P2PNetwork["Type"]
@@ -272,8 +285,11 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
     }
   }
 
-  const layerOf = <R>(host: SimulatedHost, options: P2PNetworkMemory.Options<R> & { readonly nodeId: string }) => {
-    const { autoStart = true, handlers = [], ...settings } = options
+  const transportOf = (host: SimulatedHost): Transport["Type"] =>
+    options.transport?.(host.name, host.transport()) ?? host.transport()
+
+  const layerOf = <R>(host: SimulatedHost, given: P2PNetworkMemory.Options<R> & { readonly nodeId: string }) => {
+    const { autoStart = true, handlers = [], ...settings } = given
     const config = Layer.effect(
       NetworkConfig.NetworkConfig,
       Either.map(NetworkConfig.make({ ...settings, host: settings.host ?? host.name }), (loaded) => loaded.settings)
@@ -284,7 +300,7 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
     )
     return P2PNetwork.layerFromParts<R>({ autoStart, handlers }).pipe(
       Layer.provideMerge(parts),
-      Layer.provide(Layer.merge(NodeIdentity.layer, Layer.succeed(Transport, host.transport()))),
+      Layer.provide(Layer.merge(NodeIdentity.layer, Layer.succeed(Transport, transportOf(host)))),
       Layer.provide(config),
       Layer.fresh
     )
@@ -308,25 +324,22 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
           .run(
             Layer.buildWithScope(layerOf(host, given), scope).pipe(Effect.provide(context)),
             caller,
-            Effect.interrupt
+            Effect.succeed(undefined)
           )
           .pipe(
             Effect.map((built) => {
+              // Killed while it started.
+              if (built === undefined) return
               place.running = { process, scope, context: built }
               last = Context.get(built, P2PNetwork.P2PNetwork)
             }),
             Effect.onError(() => (process.isKilled ? Effect.void : Scope.close(scope, Exit.void)))
           )
       })
-      const place: Place = {
-        running: undefined,
-        start: (keepState) =>
-          Effect.suspend(() => {
-            host.boot()
-            if (!keepState) disks.delete(host.name)
-            return Effect.asVoid(Effect.orDie(build))
-          })
-      }
+      const current = (): Running | undefined =>
+        place.running === undefined || place.running.process.isKilled ? undefined : place.running
+      const network = facade(current, () => last, caller)
+      const place: Place = { running: undefined, start: Effect.asVoid(Effect.orDie(build)), network }
       places.set(given.nodeId, place)
       yield* Effect.acquireRelease(build, () =>
         Effect.suspend(() => {
@@ -334,15 +347,13 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
           place.running = undefined
           places.delete(given.nodeId)
           if (running === undefined || running.process.isKilled) return Effect.void
-          running.process.resume()
+          running.process.release()
           return running.process.run(Scope.close(running.scope, Exit.void), caller, Effect.void)
         })
       )
-      const current = (): Running | undefined =>
-        place.running === undefined || place.running.process.isKilled ? undefined : place.running
       return {
         id: given.nodeId,
-        network: facade(current, () => last, caller),
+        network,
         starts: () => starts,
         isRunning: () => current() !== undefined,
         parts: () => current()?.context
@@ -352,10 +363,16 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
   // --- Faults ---
 
   const restart = (name: string, keepState: boolean): Effect.Effect<void> =>
-    Effect.suspend(() => places.get(name)?.start(keepState) ?? Effect.sync(() => terrain.host(name).boot()))
+    Effect.suspend(() => {
+      if (!keepState) disks.delete(name)
+      const host = terrain.host(name)
+      if (!host.isUpAgain()) return Effect.void
+      host.boot()
+      return places.get(name)?.start ?? Effect.void
+    })
 
   /** Brings it about, and gives what ends it. */
-  const bring = (fault: Fault): Effect.Effect<void> => {
+  const bring = (fault: Exclude<Fault, { readonly _tag: "Leave" }>): Effect.Effect<void> => {
     switch (fault._tag) {
       case "Partition": {
         const groupOf = new Map(fault.groups.flatMap((group, index) => group.map((host) => [host, index] as const)))
@@ -383,11 +400,10 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
         return Effect.void
       }
       case "SlowReader": {
-        const host = terrain.host(fault.host)
-        host.rate = Math.max(1, fault.bytesPerSecond)
-        return Effect.sync(() => {
-          host.rate = Infinity
-        })
+        const { rates } = terrain.host(fault.host)
+        const slow = { rate: Math.max(1, fault.bytesPerSecond) }
+        rates.add(slow)
+        return Effect.sync(() => rates.delete(slow))
       }
       case "Crash":
         terrain.host(fault.host).kill()
@@ -395,11 +411,8 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
       case "PowerOff":
         terrain.host(fault.host).powerOff()
         return restart(fault.host, fault.keepState)
-      case "Pause": {
-        const { process } = terrain.host(fault.host)
-        process.pause()
-        return Effect.sync(() => process.resume())
-      }
+      case "Pause":
+        return Effect.sync(terrain.host(fault.host).process.pause())
       case "ClockStep": {
         const { process } = terrain.host(fault.host)
         process.clockError += fault.millis
@@ -410,10 +423,19 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
     }
   }
 
+  /** A node takes its time to leave: that goes on by itself. */
+  const leave = (name: string): Effect.Effect<Effect.Effect<void>> =>
+    Effect.suspend(() => {
+      const network = places.get(name)?.network
+      return network === undefined
+        ? Effect.succeed(Effect.void)
+        : Effect.as(Effect.forkDaemon(network.stop), Effect.ignore(network.start))
+    })
+
   const begin = (fault: Fault): Effect.Effect<Effect.Effect<void>> =>
-    Effect.sync(() => {
+    Effect.gen(function* () {
       note(Faults.describe(fault))
-      const end = bring(fault)
+      const end = fault._tag === "Leave" ? yield* leave(fault.host) : bring(fault)
       let isOver = false
       return Effect.suspend(() => {
         if (isOver) return Effect.void
@@ -437,16 +459,26 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
     elapsed: Effect.sync(() => world.now),
     trace: Effect.sync(() => ({ hash: world.trace.hash, length: world.trace.length, lines: [...world.trace.lines] })),
     note: (line) => Effect.sync(() => note(line)),
+    watch: (look) =>
+      Effect.asVoid(
+        Effect.acquireRelease(
+          Effect.sync(() => world.watchers.add(look)),
+          () => Effect.sync(() => world.watchers.delete(look))
+        )
+      ),
     leftovers: Effect.sync(() => {
       let links = 0
       let listeners = 0
       let sleeps = 0
+      let fibers = 0
       for (const host of terrain.hosts.values()) {
         links += host.links.size
         listeners += host.listeners
-        sleeps += host.process.isKilled ? 0 : host.process.sleeping
+        if (host.process.isKilled) continue
+        sleeps += host.process.sleeping
+        fibers += host.process.fibers.count
       }
-      return { links, listeners, sleeps }
+      return { links, listeners, sleeps, fibers }
     })
   }
 }
@@ -490,7 +522,17 @@ export const run =
           (halt) => {
             if (halt === undefined) return resume(exit ?? Effect.interrupt)
             const { lines } = world.trace
-            resume(Effect.fail(new SimulationHalted({ reason: halt, seed, atMillis: world.now, lines })))
+            resume(
+              Effect.fail(
+                new SimulationHalted({
+                  reason: halt,
+                  seed,
+                  atMillis: world.now,
+                  lines,
+                  ...(world.violation === undefined ? {} : { detail: world.violation })
+                })
+              )
+            )
           }
         )
         return Effect.async<void>((over) => {

@@ -29,13 +29,15 @@ export class SimulatedHost implements LinkHost {
   /** What runs here now, or ran last. */
   process: SimulatedProcess
   readonly links = new Set<SimulatedLink>()
-  /** Bytes a second. */
-  rate = Infinity
+  /** How fast its processes read, bytes a second: the slowest counts. */
+  readonly rates = new Set<{ readonly rate: number }>()
   private runs = 0
   private portsGiven = 0
   private readonly listening = new Map<number, Accept>()
   private readonly terrain: Terrain
   private powerOn: (() => void) | undefined
+  /** Faults that keep it from running. */
+  private downs = 0
 
   constructor(terrain: Terrain, name: string) {
     this.terrain = terrain
@@ -52,7 +54,9 @@ export class SimulatedHost implements LinkHost {
   }
 
   readRate(): number {
-    return this.rate
+    let slowest = Infinity
+    for (const { rate } of this.rates) slowest = Math.min(slowest, rate)
+    return slowest
   }
 
   released(link: SimulatedLink): void {
@@ -61,18 +65,26 @@ export class SimulatedHost implements LinkHost {
 
   // --- Faults ---
 
-  /** Ends the process at once; the system closes its links. */
+  /** Ends the process at once; the system closes its links. To be started again when {@link isUpAgain}. */
   kill(): void {
+    this.downs++
     this.end((link) => link.destroy(new Error("the process was killed")))
   }
 
   /** The host is off: nobody is told. */
   powerOff(): void {
+    this.downs++
     this.end((link) => link.vanish())
     this.powerOn ??= this.terrain.obstruct({
       stops: (from, to) => from === this.name || to === this.name,
       isLoss: true
     })
+  }
+
+  /** One fault that kept it from running is over: whether none is left. */
+  isUpAgain(): boolean {
+    this.downs--
+    return this.downs === 0
   }
 
   /** A new process, on a host that is on. */

@@ -13,19 +13,34 @@ import * as FiberRef from "effect/FiberRef"
 import * as Random from "effect/Random"
 import * as Runtime from "effect/Runtime"
 import type * as Scheduler from "effect/Scheduler"
+import * as Supervisor from "effect/Supervisor"
 import type { World } from "./World.js"
 
 /** Where the wall clocks stand at the beginning: 2026-01-01T00:00:00Z. */
 const epoch = 1_767_225_600_000
 
+/** Counts the fibers that are forked under it. */
+class LiveFibers extends Supervisor.AbstractSupervisor<void> {
+  count = 0
+  override readonly value = Effect.void
+  override onStart(): void {
+    this.count++
+  }
+  override onEnd(): void {
+    this.count--
+  }
+}
+
 export class SimulatedProcess implements Scheduler.Scheduler {
-  isPaused = false
   isKilled = false
   /** By how much its wall clock is wrong, milliseconds. */
   clockError = 0
   /** Sleeps under way. */
   sleeping = 0
   readonly clock: Clock.Clock
+  /** Its fibers that have not ended. */
+  readonly fibers = new LiveFibers()
+  private pauses = 0
   private held: Array<() => void> = []
   private readonly whenKilled = new Set<() => void>()
   private readonly world: World
@@ -65,7 +80,7 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   private take(task: () => void): void {
     if (this.isKilled) return
-    if (this.isPaused) this.held.push(task)
+    if (this.pauses > 0) this.held.push(task)
     else task()
   }
 
@@ -88,13 +103,25 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   // --- Faults ---
 
-  pause(): void {
-    this.isPaused = true
+  /** Stops it; it goes on when the function returned has been called for every stop. */
+  pause(): () => void {
+    this.pauses++
+    let isOver = false
+    return () => {
+      if (isOver) return
+      isOver = true
+      this.pauses--
+      if (this.pauses === 0) this.goOn()
+    }
   }
 
-  resume(): void {
-    if (!this.isPaused) return
-    this.isPaused = false
+  /** Lets it go on, however often it was stopped. */
+  release(): void {
+    this.pauses = 0
+    this.goOn()
+  }
+
+  private goOn(): void {
     const { held } = this
     this.held = []
     for (const task of held) this.deliver(task)
@@ -112,7 +139,11 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   /** Begins an effect in this process. */
   fork<A, E, R>(runtime: Runtime.Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber.RuntimeFiber<A, E> {
-    const bound = effect.pipe(Effect.withClock(this.clock), Effect.withRandom(this.random))
+    const bound = effect.pipe(
+      Effect.withClock(this.clock),
+      Effect.withRandom(this.random),
+      Effect.supervised(this.fibers)
+    )
     return Runtime.runFork(runtime)(bound, { scheduler: this, immediate: false })
   }
 

@@ -16,6 +16,8 @@ export type Halt =
   | "OutOfTime"
   /** Without time passing, things go on happening. */
   | "Restless"
+  /** Somebody who watches objects. */
+  | "Violated"
 
 /** More than this in one instant is a loop without end. */
 const tasksInAnInstant = 20_000_000
@@ -28,6 +30,10 @@ export class World {
   now = 0
   readonly random: PCGRandom
   readonly trace: Trace
+  /** Look at each instant that is over; what they give is what is wrong. */
+  readonly watchers = new Set<() => string | undefined>()
+  /** What a watcher said. */
+  violation: string | undefined
   private readonly heap = new EventHeap()
   private tasks: Array<() => void> = []
   private done = 0
@@ -81,6 +87,7 @@ export class World {
     if (at === undefined) return this.idleTurns++ < patience ? "go on" : "Stuck"
     this.idleTurns = 0
     if (at > this.limit) return "OutOfTime"
+    if (this.isViolated()) return "Violated"
     this.now = at
     this.done = 0
     for (let next = this.heap.take(); next !== undefined; next = this.heap.take()) {
@@ -89,6 +96,11 @@ export class World {
     }
     this.work()
     return isOver() ? undefined : "go on"
+  }
+
+  private isViolated(): boolean {
+    for (const look of this.watchers) this.violation ??= look()
+    return this.violation !== undefined
   }
 
   private work(): void {

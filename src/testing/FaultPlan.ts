@@ -196,7 +196,7 @@ export const arbitrary = (draw: Draw): FastCheck.Arbitrary<FaultPlan> => {
     seed: fc.integer({ min: 1, max: 0x7fffffff }).noShrink(),
     steps: fc
       .array(fc.oneof(...(draw.kinds ?? kinds).map(stepsOf)), { maxLength: draw.maxFaults ?? 8, size: "max" })
-      .map((groups) => [...groups.flat()].sort((one, other) => one.at - other.at))
+      .map((groups) => groups.flat().sort((one, other) => one.at - other.at))
   })
 }
 
@@ -249,6 +249,14 @@ export class PlanFailed extends Schema.TaggedError<PlanFailed>("synapse-p2p/test
 }
 
 /**
+ * How the network of a plan is made, but for its seed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type NetworkOptions = Omit<SimulatedNetwork.Options, "seed">
+
+/**
  * How plans are tried. `seed` and `path` as a failure names them.
  *
  * @since 0.1.0
@@ -259,7 +267,7 @@ export interface CheckOptions extends Draw {
   readonly seed?: number
   readonly path?: string
   /** How the network of each plan is made; its seed is the plan's. */
-  readonly network?: Omit<SimulatedNetwork.Options, "seed">
+  readonly network?: NetworkOptions | ((plan: FaultPlan) => NetworkOptions)
   /** Told of each plan that was played, those of shrinking as well. */
   readonly onPlan?: (plan: FaultPlan, exit: Exit.Exit<void, unknown>) => void
 }
@@ -278,7 +286,8 @@ export const check = <E, R>(
   Effect.flatMap(Effect.runtime<Exclude<R, SimulatedNetwork.SimulatedNetwork | Scope.Scope>>(), (runtime) => {
     const seed = options.seed ?? 1
     const property = fc.asyncProperty(arbitrary(options), async (plan) => {
-      const run = SimulatedNetwork.run({ ...options.network, seed: plan.seed })
+      const network = typeof options.network === "function" ? options.network(plan) : options.network
+      const run = SimulatedNetwork.run({ ...network, seed: plan.seed })
       const exit = await Runtime.runPromiseExit(runtime)(run(scenario(plan)))
       options.onPlan?.(plan, exit)
       if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))

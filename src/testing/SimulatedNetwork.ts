@@ -107,6 +107,18 @@ export interface SimulatedNode {
 }
 
 /**
+ * A node's settings and options, and what is done in its process each time it has been built: before it starts, with
+ * `autoStart: false`. Scope: the node's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NodeOptions<out R = never> extends P2PNetworkMemory.Options<R> {
+  readonly nodeId: string
+  readonly onBuilt?: (network: P2PNetwork.P2PNetwork["Type"], starts: number) => Effect.Effect<void, never, Scope.Scope>
+}
+
+/**
  * What a run has left behind where it should have left nothing; all numbers are 0 once all nodes have stopped.
  *
  * @since 0.1.0
@@ -133,7 +145,7 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
     readonly seed: number
     /** Starts a node on the host of its name. Scope: stops it, with grace. */
     readonly node: <R = never>(
-      options: P2PNetworkMemory.Options<R> & { readonly nodeId: string }
+      options: NodeOptions<R>
     ) => Effect.Effect<
       SimulatedNode,
       ListenFailed | HandlerExists | ConfigInvalid,
@@ -147,6 +159,8 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
     readonly during: (duration: Duration.DurationInput, fault: Fault) => Effect.Effect<void>
     /** Milliseconds since the beginning. */
     readonly elapsed: Effect.Effect<number>
+    /** The same, for those who watch. */
+    readonly unsafeElapsed: () => number
     /** What happened so far: the hash is the same for the same course. */
     readonly trace: Effect.Effect<{
       readonly hash: string
@@ -288,8 +302,8 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
   const transportOf = (host: SimulatedHost): Transport["Type"] =>
     options.transport?.(host.name, host.transport()) ?? host.transport()
 
-  const layerOf = <R>(host: SimulatedHost, given: P2PNetworkMemory.Options<R> & { readonly nodeId: string }) => {
-    const { autoStart = true, handlers = [], ...settings } = given
+  const layerOf = <R>(host: SimulatedHost, given: NodeOptions<R>) => {
+    const { autoStart = true, handlers = [], onBuilt: _, ...settings } = given
     const config = Layer.effect(
       NetworkConfig.NetworkConfig,
       Either.map(NetworkConfig.make({ ...settings, host: settings.host ?? host.name }), (loaded) => loaded.settings)
@@ -306,23 +320,24 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
     )
   }
 
-  const node: SimulatedNetwork["Type"]["node"] = <R>(
-    given: P2PNetworkMemory.Options<R> & { readonly nodeId: string }
-  ) =>
+  const node: SimulatedNetwork["Type"]["node"] = <R>(given: NodeOptions<R>) =>
     Effect.gen(function* () {
       const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
       const host = terrain.host(given.nodeId)
+      const { onBuilt = () => Effect.void } = given
       let starts = 0
       let last: P2PNetwork.P2PNetwork["Type"] = unbuilt
 
       const build = Effect.suspend(() => {
         const { process } = host
         const scope = Effect.runSync(Scope.make())
-        starts++
+        const run = ++starts
         note(`start ${given.nodeId}`)
         return process
           .run(
-            Layer.buildWithScope(layerOf(host, given), scope).pipe(Effect.provide(context)),
+            Effect.tap(Layer.buildWithScope(layerOf(host, given), scope), (built) =>
+              Scope.extend(onBuilt(Context.get(built, P2PNetwork.P2PNetwork), run), scope)
+            ).pipe(Effect.provide(context)),
             caller,
             Effect.succeed(undefined)
           )
@@ -457,6 +472,7 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
         (end) => end
       ),
     elapsed: Effect.sync(() => world.now),
+    unsafeElapsed: () => world.now,
     trace: Effect.sync(() => ({ hash: world.trace.hash, length: world.trace.length, lines: [...world.trace.lines] })),
     note: (line) => Effect.sync(() => note(line)),
     watch: (look) =>

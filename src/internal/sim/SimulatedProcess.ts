@@ -139,7 +139,9 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   /** Begins an effect in this process. */
   fork<A, E, R>(runtime: Runtime.Runtime<R>, effect: Effect.Effect<A, E, R>): Fiber.RuntimeFiber<A, E> {
+    // Whoever asks for it may be beyond interruption; the process is not.
     const bound = effect.pipe(
+      Effect.interruptible,
       Effect.withClock(this.clock),
       Effect.withRandom(this.random),
       Effect.supervised(this.fibers)

@@ -52,6 +52,12 @@ export interface LinkOptions {
   readonly cut?: ((bytes: number) => number) | undefined
 }
 
+/** What lies between the two ends of a link. */
+export interface Medium extends LinkOptions {
+  /** Whether nothing passes between the two hosts for now; then `goOn` is called once it may. */
+  readonly isCut?: (one: string, other: string, goOn: () => void) => boolean
+}
+
 interface Write {
   readonly chunks: ReadonlyArray<Uint8Array>
   readonly done: (cause?: unknown) => void
@@ -64,7 +70,7 @@ interface Write {
 export class MemoryLink implements Link {
   readonly remote: PeerAddress
   readonly local: PeerAddress
-  private readonly options: LinkOptions
+  private readonly medium: Medium
   private readonly released: (() => void) | undefined
   private peer: MemoryLink = this
   private receiver: LinkReceiver | undefined = undefined
@@ -79,18 +85,20 @@ export class MemoryLink implements Link {
   private endTold = false
   private closed = false
   private closeTold = false
+  /** It was closed before all was said and heard: the other end learns of a reset. */
+  private broken = false
   private cause: unknown = undefined
 
-  constructor(local: PeerAddress, remote: PeerAddress, options: LinkOptions, released?: () => void) {
+  constructor(local: PeerAddress, remote: PeerAddress, medium: Medium, released?: () => void) {
     this.local = local
     this.remote = remote
-    this.options = options
+    this.medium = medium
     this.released = released
   }
 
   /** Makes the other end. */
   answer(released?: () => void): MemoryLink {
-    const far = new MemoryLink(this.remote, this.local, this.options, released)
+    const far = new MemoryLink(this.remote, this.local, this.medium, released)
     far.peer = this
     this.peer = far
     return far
@@ -107,7 +115,7 @@ export class MemoryLink implements Link {
       return
     }
     this.writes.push({ chunks, done, index: 0, offset: 0 })
-    if (this.peer.closed) this.reset()
+    if (this.peer.closed) this.wake()
     else this.peer.wake()
   }
 
@@ -129,13 +137,9 @@ export class MemoryLink implements Link {
   destroy(cause?: unknown): void {
     if (this.closed) return
     // As a TCP socket: one that has said and heard everything parts quietly, any other resets.
-    const quietly = this.said() && this.buffered === 0 && this.peer.writes.length === 0
+    this.broken = !(this.said() && this.buffered === 0 && this.peer.writes.length === 0)
     this.close(cause)
-    if (!quietly) this.peer.reset()
-  }
-
-  private reset(): void {
-    if (!this.closed) this.close(new Error("the other end reset the link"))
+    if (this.broken) this.peer.wake()
   }
 
   private close(cause: unknown): void {
@@ -151,7 +155,7 @@ export class MemoryLink implements Link {
     return this.ended && this.writes.length === 0
   }
 
-  private wake(): void {
+  private readonly wake = (): void => {
     if (this.waiting) return
     this.waiting = true
     later(this.run)
@@ -159,18 +163,25 @@ export class MemoryLink implements Link {
 
   private readonly run = (): void => {
     this.waiting = false
+    const isReached = !this.closed && this.medium.isCut?.(this.local.host, this.remote.host, this.wake) !== true
+    if (isReached && this.isReset()) this.close(new Error("the other end reset the link"))
     if (!this.closed) this.take()
-    if (!this.closed) this.handOver()
+    if (isReached && !this.closed) this.handOver()
     if (!this.closed && this.endTold && this.said()) this.close(undefined)
     if (this.closed) this.tellClose()
+  }
+
+  /** Whether the other end is gone while something was still to pass between the two. */
+  private isReset(): boolean {
+    return this.peer.broken || (this.peer.closed && this.writes.length > 0)
   }
 
   /** Moves what the other end has written into the buffer, as far as there is room, and tells the writers that are done. */
   private take(): void {
     const { peer } = this
     const { writes } = peer
-    if (writes.length === 0) return
-    const room = Math.max(1, this.options.capacity ?? 65_536) - this.buffered
+    if (writes.length === 0 || peer.closed) return
+    const room = Math.max(1, this.medium.capacity ?? 65_536) - this.buffered
     const target = new Uint8Array(Math.min(room, remaining(writes, room)))
     let filled = 0
     let taken = 0
@@ -193,7 +204,7 @@ export class MemoryLink implements Link {
     if (receiver === undefined) return
     for (let next = this.buffer[0]; next !== undefined && !this.paused && !this.closed; next = this.buffer[0]) {
       try {
-        const wanted = Math.max(1, Math.trunc(this.options.cut?.(next.length) ?? next.length))
+        const wanted = Math.max(1, Math.trunc(this.medium.cut?.(next.length) ?? next.length))
         const piece = wanted < next.length ? next.subarray(0, wanted) : next
         if (piece === next) this.buffer.shift()
         else this.buffer[0] = next.subarray(wanted)

@@ -57,6 +57,14 @@ export class MemoryNetwork extends Context.Tag("synapse-p2p/testing/MemoryNetwor
      * address of `0.0.0.0`, `::` or `""` stands for; by default the host that it last listened at, and any host.
      */
     readonly transport: (host?: string) => Transport["Type"]
+    /**
+     * Takes a host off the network without a word, as if its cable were pulled: a dial to it or from it waits for an
+     * answer until it is interrupted, and on the links it has with other hosts nothing arrives any more, neither bytes
+     * nor an end nor a reset. What is written waits in the buffers, as far as there is room.
+     */
+    readonly silence: (host: string) => Effect.Effect<void>
+    /** Puts a silenced host back: what waited goes on, dials included, and what broke meanwhile is noticed. */
+    readonly restore: (host: string) => Effect.Effect<void>
   }
 >() {}
 
@@ -64,15 +72,24 @@ const firstFreePort = 49_152
 const ports = 65_536 - firstFreePort
 
 /**
- * A network of its own. Every address can be listened at, and any that nobody listens at refuses; a name stands for
- * itself.
+ * A network of its own. Every address can be listened at, and any that nobody listens at refuses, or answers nothing
+ * where its host is silenced; a name stands for itself.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const makeNetwork = (options: LinkOptions = {}): MemoryNetwork["Type"] => {
   const listeners = new Map<string, (near: MemoryLink) => void>()
+  const silent = new Set<string>()
+  const held = new Set<() => void>()
   let portsGiven = 0
+
+  const isCut = (one: string, other: string, goOn: () => void): boolean => {
+    if (one === other || !(silent.has(one) || silent.has(other))) return false
+    held.add(goOn)
+    return true
+  }
+  const medium = { ...options, isCut }
 
   const nextPort = (): number => firstFreePort + (portsGiven++ % ports)
 
@@ -118,19 +135,22 @@ export const makeNetwork = (options: LinkOptions = {}): MemoryNetwork["Type"] =>
       Effect.async((resume) => {
         let link: MemoryLink | undefined = undefined
         let abandoned = false
-        later(() => {
-          if (abandoned) return
+        const knock = (): void => later(answer)
+        const answer = (): void => {
+          if (abandoned || isCut(own, address.host, knock)) return
           const accept = listeners.get(key(address.host, address.port)) ?? listeners.get(key("*", address.port))
           if (accept === undefined) {
             resume(Effect.fail(new DialRefused({ address })))
             return
           }
-          link = new MemoryLink(PeerAddress.make(own, nextPort()), address, options)
+          link = new MemoryLink(PeerAddress.make(own, nextPort()), address, medium)
           accept(link)
           resume(Effect.succeed(link))
-        })
+        }
+        knock()
         return Effect.sync(() => {
           abandoned = true
+          held.delete(knock)
           link?.destroy()
         })
       })
@@ -142,7 +162,21 @@ export const makeNetwork = (options: LinkOptions = {}): MemoryNetwork["Type"] =>
     }
   }
 
-  return { transport }
+  return {
+    transport,
+    silence: (host) =>
+      Effect.sync(() => {
+        silent.add(host)
+      }),
+    restore: (host) =>
+      Effect.sync(() => {
+        silent.delete(host)
+        const waiting = [...held]
+        held.clear()
+        // Who is still cut off finds out, and waits again.
+        for (const goOn of waiting) goOn()
+      })
+  }
 }
 
 interface Bound extends Listener {

@@ -1,10 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as TestClock from "effect/TestClock"
 import * as fc from "fast-check"
 import * as PeerAddress from "../../src/PeerAddress.js"
 import * as MemoryTransport from "../../src/testing/MemoryTransport.js"
+import * as P2PNetworkMemory from "../../src/testing/P2PNetworkMemory.js"
 import { type Link, Transport } from "../../src/Transport.js"
 import { assertText, dial, record, rounds, text, transportContract, until, write } from "../contract/Transport.js"
 
@@ -372,4 +377,140 @@ describe("MemoryNetwork", () => {
       yield* other.listen(address, () => {})
     })
   )
+
+  describe("with a host that is silent", () => {
+    const silenced = Effect.gen(function* () {
+      const network = MemoryTransport.makeNetwork({ capacity: 1_000 })
+      const links: Array<Link> = []
+      const five = network.transport("10.0.0.5")
+      const six = network.transport("10.0.0.6")
+      yield* five.listen(at("10.0.0.5", 9_470), (link) => links.push(link))
+      const near = yield* six.dial(at("10.0.0.5", 9_470))
+      return { network, five, six, near, far: links[0] as Link, links }
+    })
+
+    it.scoped("lets a dial to it or from it wait until it is interrupted", () =>
+      Effect.gen(function* () {
+        const { five, links, network, six } = yield* silenced
+        yield* six.listen(at("10.0.0.6", 9_470), (link) => links.push(link))
+        yield* network.silence("10.0.0.5")
+        const fibers = [
+          yield* Effect.fork(six.dial(at("10.0.0.5", 9_470))),
+          yield* Effect.fork(six.dial(at("10.0.0.5", 1))),
+          yield* Effect.fork(five.dial(at("10.0.0.6", 9_470)))
+        ]
+        yield* rounds(5)
+        for (const fiber of fibers) {
+          assert.isTrue(Option.isNone(yield* Fiber.poll(fiber)))
+          assert.isTrue(Exit.isInterrupted(yield* Fiber.interrupt(fiber)))
+        }
+        yield* network.restore("10.0.0.5")
+        yield* rounds(5)
+        assert.strictEqual(links.length, 1)
+      })
+    )
+
+    it.scoped("answers the dials that still wait when it is back", () =>
+      Effect.gen(function* () {
+        const { links, network, six } = yield* silenced
+        yield* network.silence("10.0.0.5")
+        yield* network.silence("10.0.0.6")
+        const accepted = yield* Effect.fork(six.dial(at("10.0.0.5", 9_470)))
+        const refused = yield* Effect.fork(six.dial(at("10.0.0.5", 1)))
+        yield* rounds(5)
+        yield* network.restore("10.0.0.5")
+        yield* rounds(5)
+        assert.isTrue(Option.isNone(yield* Fiber.poll(accepted)))
+        yield* network.restore("10.0.0.6")
+        yield* Fiber.join(accepted)
+        assert.strictEqual(links.length, 2)
+        assert.strictEqual((yield* Effect.flip(Fiber.join(refused)))._tag, "DialRefused")
+      })
+    )
+
+    it.scoped("hears and says nothing on the links it has, and goes on where it was when it is back", () =>
+      Effect.gen(function* () {
+        const { far, near, network } = yield* silenced
+        const heard = [record(near), record(far)]
+        yield* network.silence("10.0.0.5")
+        const done: Array<string> = []
+        for (const [name, link] of [
+          ["near", near],
+          ["far", far]
+        ] as const) {
+          link.write([text(0, 1_000)], () => done.push(name))
+          link.write([text(1_000, 500)], () => done.push(name))
+          link.end()
+        }
+        yield* rounds(5)
+        assert.deepStrictEqual(done.sort(), ["far", "near"], "what fits in the buffers is taken")
+        assert.deepStrictEqual(
+          heard.map(({ events }) => events),
+          [[], []]
+        )
+        yield* network.restore("10.0.0.5")
+        yield* until(() => heard.every(({ events }) => events.includes("close")))
+        for (const { cause, chunks } of heard) {
+          assertText(chunks, 1_500)
+          assert.isUndefined(cause)
+        }
+        assert.strictEqual(done.length, 4)
+      })
+    )
+
+    it.scoped("does not notice that a link broke until it is back", () =>
+      Effect.gen(function* () {
+        const { far, near, network } = yield* silenced
+        const heard = [record(near), record(far)]
+        yield* write(near, text(0, 10))
+        yield* rounds(5)
+        yield* network.silence("10.0.0.6")
+        yield* write(near, text(10, 10))
+        near.destroy("gone")
+        const told: Array<unknown> = []
+        far.write([text(0, 10)], (cause) => told.push(cause))
+        yield* rounds(5)
+        assert.deepStrictEqual(told, [])
+        assert.deepStrictEqual(
+          heard.map(({ events }) => events),
+          [["close"], ["data"]]
+        )
+        yield* network.restore("10.0.0.6")
+        yield* rounds(5)
+        assert.deepStrictEqual(heard[1]?.events, ["data", "close"])
+        assert.match(String(heard[1]?.cause), /reset/)
+        assert.deepStrictEqual(told, [heard[1]?.cause])
+      })
+    )
+
+    it.scoped("still reaches itself, and leaves the others alone", () =>
+      Effect.gen(function* () {
+        const { five, links, network, six } = yield* silenced
+        yield* six.listen(at("10.0.0.6", 9_470), () => {})
+        yield* network.silence("10.0.0.5")
+        yield* five.dial(at("10.0.0.5", 9_470))
+        yield* network.transport("10.0.0.7").dial(at("10.0.0.6", 9_470))
+        assert.strictEqual(links.length, 2)
+      })
+    )
+
+    it.scoped("is dead to its peers after a while, as a host that is gone", () =>
+      Effect.gen(function* () {
+        const alice = yield* P2PNetworkMemory.make({ nodeId: "alice" })
+        const bob = yield* P2PNetworkMemory.make({ nodeId: "bob", bootstrap: ["alice:9470"] })
+        yield* alice.waitForPeers(1)
+        const network = yield* MemoryTransport.MemoryNetwork
+        yield* network.silence("bob")
+        yield* TestClock.adjust("17 seconds")
+        assert.deepStrictEqual(
+          (yield* alice.peers()).map(({ status }) => status),
+          ["dead"]
+        )
+        yield* network.restore("bob")
+        const back = yield* Effect.fork(Effect.all([alice.waitForPeers(1), bob.waitForPeers(1)]))
+        yield* TestClock.adjust("30 seconds")
+        yield* Fiber.join(back)
+      }).pipe(Effect.provide(MemoryTransport.layerNetwork))
+    )
+  })
 })

@@ -1,5 +1,5 @@
 /**
- * Networks in memory, for tests.
+ * Networks in memory, for tests, and the promises of a transport as tests.
  *
  * @since 0.1.0
  */
@@ -8,3 +8,4 @@ export * as FaultPlan from "./FaultPlan.js"
 export * as MemoryTransport from "./MemoryTransport.js"
 export * as P2PNetworkMemory from "./P2PNetworkMemory.js"
 export * as SimulatedNetwork from "./SimulatedNetwork.js"
+export * as TransportCompliance from "./TransportCompliance.js"

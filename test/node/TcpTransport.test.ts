@@ -12,22 +12,12 @@ import { afterEach, vi } from "vitest"
 import * as TcpTransport from "../../src/node/TcpTransport.js"
 import * as PeerAddress from "../../src/PeerAddress.js"
 import { type Link, Transport } from "../../src/Transport.js"
-import {
-  assertText,
-  dial,
-  record,
-  rounds,
-  settled,
-  text,
-  transportContract,
-  until,
-  write
-} from "../contract/Transport.js"
+import { transportContract } from "../contract/Transport.js"
+import { assertText, dial, record, rounds, settled, text, until, write } from "../utils/links.js"
 
-const anyPort = PeerAddress.make("127.0.0.1", 0)
 const addresses = { local: PeerAddress.make("127.0.0.1", 1), remote: PeerAddress.make("127.0.0.1", 2) }
 
-transportContract("TcpTransport", { layer: TcpTransport.layer, listenAddress: anyPort })
+transportContract("TcpTransport", TcpTransport.layer)
 
 const scoped = (sentence: string, body: () => Effect.Effect<void, unknown, Transport | Scope.Scope>): void =>
   it.scopedLive(sentence, () => Effect.provide(body(), TcpTransport.layer))

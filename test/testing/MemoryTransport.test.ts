@@ -11,18 +11,28 @@ import * as PeerAddress from "../../src/PeerAddress.js"
 import * as MemoryTransport from "../../src/testing/MemoryTransport.js"
 import * as P2PNetworkMemory from "../../src/testing/P2PNetworkMemory.js"
 import { type Link, Transport } from "../../src/Transport.js"
-import { assertText, dial, record, rounds, text, transportContract, until, write } from "../contract/Transport.js"
+import { transportContract } from "../contract/Transport.js"
+import { assertText, dial, record, rounds, text, until, write } from "../utils/links.js"
 
-const listenAddress = PeerAddress.make("memory-1", 0)
+const silentAddress = PeerAddress.make("memory-9", 9_470)
 
-transportContract("MemoryTransport", { layer: MemoryTransport.layer, listenAddress })
+/** A transport of a network with a host that answers nothing. */
+const withSilence = (options: MemoryTransport.LinkOptions = {}): Layer.Layer<Transport> =>
+  Layer.effect(
+    Transport,
+    Effect.suspend(() => {
+      const network = MemoryTransport.makeNetwork(options)
+      return Effect.as(network.silence(silentAddress.host), network.transport())
+    })
+  )
 
-transportContract("MemoryTransport with small buffers and bytes cut at random", {
-  layer: MemoryTransport.layerTransport.pipe(
-    Layer.provide(MemoryTransport.layerNetworkWith({ capacity: 5_000, cut: MemoryTransport.seededCut(7) }))
-  ),
-  listenAddress
-})
+transportContract("MemoryTransport", withSilence(), { silentAddress })
+
+transportContract(
+  "MemoryTransport with small buffers and bytes cut at random",
+  Layer.suspend(() => withSilence({ capacity: 5_000, cut: MemoryTransport.seededCut(7) })),
+  { silentAddress, address: PeerAddress.make("memory-1", 0) }
+)
 
 class Five extends Context.Tag("test/Five")<Five, Transport["Type"]>() {}
 class Six extends Context.Tag("test/Six")<Six, Transport["Type"]>() {}

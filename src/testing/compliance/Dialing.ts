@@ -11,13 +11,9 @@ import type { Heard } from "./WatchedLink.js"
 
 const group = "dialing"
 
-/** Some of a fiber's way, another length for each number. */
+/** Some of a dial's way: nothing of it, a few turns, or as long as the event loop takes for a round. */
 const someWay = (turn: number): Effect.Effect<void> =>
-  turn % 3 === 0
-    ? Effect.sleep("1 millis")
-    : turn % 3 === 1
-      ? Effect.void
-      : Effect.asVoid(Effect.repeatN(Effect.yieldNow(), turn))
+  turn % 4 === 3 ? Effect.sleep("1 millis") : Effect.replicateEffect(Effect.yieldNow(), turn % 11, { discard: true })
 
 export const dialing: ReadonlyArray<Definition> = [
   {
@@ -34,7 +30,7 @@ export const dialing: ReadonlyArray<Definition> = [
             for (const link of kept) link.destroy()
           })
         )
-        for (let turn = 0; turn < 30; turn++) {
+        for (let turn = 0; turn < 44; turn++) {
           const fiber = yield* Effect.fork(bench.transport.dial(address))
           yield* someWay(turn)
           const exit = yield* bench.doing("a dial can be interrupted at any moment", Fiber.interrupt(fiber))

@@ -26,10 +26,18 @@ export const difference = (chunks: ReadonlyArray<Uint8Array>, length: number, fr
   return offset === length ? undefined : `${number(offset)} bytes came where ${number(length)} were written`
 }
 
-/** A value, in a line for people. */
-export const show = (value: unknown): string => {
+const longest = 400
+
+const describe = (value: unknown): string => {
   if (value instanceof Error)
     return value.message.startsWith(value.name) ? value.message : `${value.name}: ${value.message}`
   if (typeof value === "number") return number(value)
-  return typeof value === "string" ? value : Inspectable.toStringUnknown(value, 0)
+  if (typeof value === "object" && value !== null && value.toString !== Object.prototype.toString) return String(value)
+  return Inspectable.toStringUnknown(value, 0)
+}
+
+/** A value, in a line for people. */
+export const show = (value: unknown): string => {
+  const line = describe(value)
+  return line.length <= longest ? line : `${line.slice(0, longest)}…`
 }

@@ -16,6 +16,7 @@ import type { NetworkEvent } from "../../src/Peer.js"
 import * as PeerAddress from "../../src/PeerAddress.js"
 import { MemoryNetwork } from "../../src/testing/MemoryTransport.js"
 import * as P2PNetworkMemory from "../../src/testing/P2PNetworkMemory.js"
+import * as TestNodes from "../../src/testing/TestNodes.js"
 import type { Link } from "../../src/Transport.js"
 
 export type Network = P2PNetwork["Type"]
@@ -70,28 +71,16 @@ export const addressOf = (nodeId: string): string => `${nodeId}:9470`
 
 export const join = (one: Network, other: Network) => one.connect(addressOf(other.nodeId))
 
-/** As many nodes as there are names. */
-export type Named<Names extends ReadonlyArray<string>> = { readonly [K in keyof Names]: Network }
+const quietNodes =
+  (topology: TestNodes.Topology) =>
+  <const Names extends ReadonlyArray<string>>(names: Names, options: P2PNetworkMemory.Options = {}) =>
+    TestNodes.make(names, { topology, config: { ...quiet, ...options } })
 
 /** Nodes with these names, each connected to the next. */
-export const line = <const Names extends ReadonlyArray<string>>(names: Names, options: P2PNetworkMemory.Options = {}) =>
-  Effect.gen(function* () {
-    const nodes: Array<Network> = []
-    for (const name of names) {
-      const next = yield* node(name, options)
-      const last = nodes.at(-1)
-      if (last !== undefined) yield* join(last, next)
-      nodes.push(next)
-    }
-    return nodes as Named<Names>
-  })
+export const line = quietNodes("line")
 
 /** A line whose ends are connected too. */
-export const ring = <const Names extends ReadonlyArray<string>>(names: Names, options: P2PNetworkMemory.Options = {}) =>
-  Effect.tap(line(names, options), (nodes: ReadonlyArray<Network>) => {
-    const [first, last] = [nodes[0], nodes.at(-1)]
-    return first === undefined || last === undefined ? Effect.void : join(last, first)
-  })
+export const ring = quietNodes("ring")
 
 /** Notes the texts of all CHATs that a node gets. */
 export const recordChats = (network: Network): Effect.Effect<Array<string>, never, Scope.Scope> =>

@@ -1,8 +1,18 @@
+import { fileURLToPath } from "node:url"
 import { defineConfig } from "vitest/config"
 
+const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
+
 export default defineConfig({
+  // Examples import the package by its name: here that is the source, built or not.
+  resolve: {
+    alias: [
+      { find: /^synapse-p2p$/, replacement: source("src/index.ts") },
+      { find: /^synapse-p2p\/(node|testing)$/, replacement: source("src/$1/index.ts") }
+    ]
+  },
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     silent: "passed-only",
     testTimeout: 20_000,
     hookTimeout: 20_000,

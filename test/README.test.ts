@@ -26,6 +26,8 @@ const script = (file: string): string => `\`\`\`sh\n${readFileSync(file, "utf8")
 
 const sections: ReadonlyArray<readonly [page: string, name: string, content: () => string]> = [
   ["README.md", "examples/chat.ts", () => code("examples/chat.ts")],
+  ["README.md", "examples/room.ts", () => code("examples/room.ts")],
+  ["README.md", "examples/room.test.ts", () => code("examples/room.test.ts")],
   ["README.md", "examples/simulated.ts", () => code("examples/simulated.ts")],
   ["README.md", "examples/sidecar.sh", () => script("examples/sidecar.sh")],
   ["README.md", "policies", () => Policy.toMarkdown().trim()],

@@ -1,10 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/TestClock"
 import * as Expect from "../../src/testing/Expect.js"
 import * as MemoryTransport from "../../src/testing/MemoryTransport.js"
 import * as Observe from "../../src/testing/Observe.js"
+import * as SimulatedNetwork from "../../src/testing/SimulatedNetwork.js"
 import * as TestNodes from "../../src/testing/TestNodes.js"
 import { Chat } from "../utils/network.js"
 
@@ -166,6 +168,35 @@ describe("delivered", () => {
       yield* TestClock.adjust("59 seconds")
       yield* Fiber.join(waiting)
     }).pipe(inMemory)
+  )
+})
+
+describe("a simulated network", () => {
+  const simulated = <A, E>(program: Effect.Effect<A, E, SimulatedNetwork.SimulatedNetwork | Scope.Scope>) =>
+    SimulatedNetwork.run({ limit: "1 hour" })(program)
+
+  it.effect("is held to the same expectations, by its own clock", () =>
+    simulated(
+      Effect.gen(function* () {
+        const { begin, elapsed, node } = yield* SimulatedNetwork.SimulatedNetwork
+        const nodes = yield* Effect.forEach(["a", "b", "c", "d"], (nodeId) =>
+          Effect.map(node({ nodeId, bootstrap: ["a:9470"] }), ({ network }) => network)
+        )
+        const [a = assert.fail(), b = assert.fail()] = nodes
+        yield* Expect.converged(nodes, "full", { within: "1 minute" })
+        const events = yield* Observe.events(a)
+        const chats = yield* Observe.messages(nodes.slice(1), Chat)
+        yield* a.broadcast(Chat, { text: "hi" })
+        yield* Expect.delivered(chats, { text: "hi" }, { times: 1, within: "1 second" })
+        yield* begin({ _tag: "Crash", host: "b", keepState: true })
+        const dead = yield* events.next("PeerDead", { within: "1 minute" })
+        assert.strictEqual(dead.peer.id, b.nodeId)
+        const before = yield* elapsed
+        const late = yield* Effect.flip(Expect.peers(a, nodes.slice(1), { within: "30 seconds" }))
+        assert.strictEqual((yield* elapsed) - before, 30_000)
+        assert.match(late.actual, /b +dead/)
+      })
+    )
   )
 })
 

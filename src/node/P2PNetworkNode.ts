@@ -81,10 +81,7 @@ export const layer = <R = never>(
   P2PNetwork.P2PNetwork,
   ListenFailed | HandlerExists | StateFolderFailed | ConfigInvalid,
   Exclude<R, Scope.Scope>
-> => {
-  const { autoStart, handlers, ...settings } = options
-  return layerConfig<R>(given({ autoStart, handlers })).pipe(Layer.provide(NetworkConfig.layer(settings)))
-}
+> => configured(options, NetworkConfig.layer)
 
 /**
  * A node with settings from the environment (`SYNAPSE_…`), over which the given ones win.
@@ -98,10 +95,12 @@ export const layerFromEnv = <R = never>(
   P2PNetwork.P2PNetwork,
   ListenFailed | HandlerExists | StateFolderFailed | ConfigInvalid,
   Exclude<R, Scope.Scope>
-> => {
-  const { autoStart, handlers, ...settings } = options
-  return layerConfig<R>(given({ autoStart, handlers })).pipe(Layer.provide(NetworkConfig.layerFromEnv(settings)))
-}
+> => configured(options, NetworkConfig.layerFromEnv)
+
+const configured = <R>(
+  { autoStart, handlers, ...settings }: Options<R>,
+  config: (settings: NetworkConfig.Input) => Layer.Layer<NetworkConfig.NetworkConfig, ConfigInvalid>
+) => layerConfig<R>(given({ autoStart, handlers })).pipe(Layer.provide(config(settings)))
 
 const given = <R>(options: {
   readonly autoStart: boolean | undefined

@@ -36,7 +36,14 @@ export class PeerAddress extends Schema.Class<PeerAddress>("synapse-p2p/PeerAddr
   }
 }
 
-const format = (host: string, port: number): string => (host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`)
+/**
+ * The `host:port` form of an address, an IPv6 host in brackets: what {@link parse} reads.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const format = (host: string, port: number): string =>
+  host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`
 
 /**
  * An address of a host and a port; an IPv4 address mapped into IPv6 is written as IPv4. Throws a `ParseError` where

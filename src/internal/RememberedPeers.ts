@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import { NodeId } from "../NodeId.js"
 import * as PeerAddress from "../PeerAddress.js"
 import type { PeerRecord, State } from "../PeerBook.js"
-import { hinted } from "../PeerBook.js"
+import { heldByLive, hinted } from "../PeerBook.js"
 import { timestampPattern } from "./Timestamp.js"
 
 /** Nodes that are remembered. */
@@ -30,19 +30,10 @@ export const RememberedPeer = Schema.Struct({
 
 export type RememberedPeer = typeof RememberedPeer.Type
 
-const keyOf = ({ host, port }: { readonly host: string; readonly port: number }): string => `${host} ${port}`
+const keyOf = ({ host, port }: { readonly host: string; readonly port: number }): string =>
+  PeerAddress.format(host, port)
 
 const isLive = ({ status }: PeerRecord): boolean => status === "connected" || status === "suspect"
-
-/** Addresses at which a live peer is for sure: what a node says of another host proves nothing. */
-const heldByLive = (state: State): ReadonlySet<string> => {
-  const held = new Set<string>()
-  for (const peer of HashMap.values(state.peers)) {
-    if (!isLive(peer)) continue
-    for (const address of peer.addresses) if (address.host === peer.address.host) held.add(keyOf(address))
-  }
-  return held
-}
 
 /**
  * Whom to remember: the nodes of the book that have an address and are not banned, then those of `before` that were not

@@ -43,6 +43,10 @@ export interface PeerRecord {
   readonly avoidUntil: number
   /** Dials since it was last connected. */
   readonly attempts: number
+  /** Since when it has been connected without a gap, or was when it last was; monotonic milliseconds. */
+  readonly upSince: number
+  /** Attempts in vain before that: dials that failed, and connections that did not last. */
+  readonly failures: number
 }
 
 /**
@@ -169,8 +173,8 @@ export const dropBootstrap = (state: State, address: PeerAddress.PeerAddress): S
 })
 
 /**
- * A connection to a node is open. What is known of dialing it begins anew; over the limit, the peer not connected for
- * longest is forgotten.
+ * A connection to a node is open. What was in vain before is kept until it has lasted; over the limit, the peer not
+ * connected for longest is forgotten.
  *
  * @since 0.1.0
  * @category transitions
@@ -182,16 +186,21 @@ export const connected = (
     readonly direction: Direction
     readonly address: PeerAddress.PeerAddress
     readonly dialed: PeerAddress.PeerAddress | undefined
+    /** When it opened, monotonic milliseconds. */
+    readonly openedAt: number
   },
   wallNow: number,
   limits: Limits
 ): State => {
-  const { dialed, identity } = peer
+  const { dialed, identity, openedAt } = peer
   const known = Option.getOrUndefined(HashMap.get(state.peers, identity.id))
   const dialable = identity.listen.filter(({ host, port }) => port !== 0 && !PeerAddress.isUnspecified(host))
   const addresses = distinct(dialed === undefined ? dialable : [dialed, ...dialable])
   // What a node says of another host proves nothing: it must not keep this node from dialing who is really there.
   const proven = addresses.filter((address) => address === dialed || address.host === peer.address.host)
+  const places = placesOf(state, { id: identity.id, addresses: proven })
+  const failures = places.map((address) => addressRecord(state, address).attempts)
+  const standing = known !== undefined && isLive(known) ? known : { upSince: openedAt, failures: 0 }
   let next = setPeer(state, {
     id: identity.id,
     status: "connected",
@@ -205,12 +214,12 @@ export const connected = (
     tags: identity.tags,
     isRequested: known?.isRequested ?? false,
     avoidUntil: 0,
-    attempts: 0
+    attempts: 0,
+    upSince: standing.upSince,
+    failures: Math.max(standing.failures, ...failures)
   })
   next = { ...next, hints: HashMap.remove(next.hints, identity.id) }
-  for (const address of placesOf(next, { id: identity.id, addresses: proven })) {
-    next = answered(next, address, identity.id)
-  }
+  for (const address of places) next = answered(next, address, identity.id)
   return forgetOldest(next, limits)
 }
 
@@ -305,6 +314,8 @@ export const requested = (state: State, id: NodeId): State => {
 export interface Ending {
   readonly status: Exclude<PeerStatus, "connected" | "suspect">
   readonly error: { readonly _tag: string; readonly message: string }
+  /** Attempts in vain so far, this connection one of them unless it lasted. */
+  readonly failures: number
   /** Not to be dialed for so long, milliseconds. One that is `disconnected` is dialed again then. */
   readonly avoidFor: number
   /** If it is to be dialed again by back-off: when first, and for how long in all, milliseconds from now. */
@@ -337,7 +348,7 @@ export const ended = (state: State, id: NodeId, ending: Ending, now: number, wal
     const record = addressRecord(next, address)
     // A bootstrap address that the peer only says is its own.
     if (record.isBootstrap && record.id !== id) continue
-    next = endedAt(next, { ...record, id, attempts: 0, error: ending.error }, ending, now)
+    next = endedAt(next, { ...record, id, attempts: ending.failures, error: ending.error }, ending, now)
   }
   return next
 }

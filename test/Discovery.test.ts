@@ -122,7 +122,7 @@ describe("plan", () => {
     const address = PeerAddress.make("wanted", 1)
     const met = PeerBook.connected(
       PeerBook.empty,
-      { identity: Books.identity(id, []), direction: "outbound", address, dialed: address },
+      { identity: Books.identity(id, []), direction: "outbound", address, dialed: address, openedAt: 0 },
       0,
       Books.limits
     )
@@ -130,7 +130,7 @@ describe("plan", () => {
       PeerBook.ended(
         state,
         id,
-        { status: "dead", error: Books.error, avoidFor: 0, redial: { after: 200, giveUpAfter: 600_000 } },
+        { status: "dead", error: Books.error, failures: 0, avoidFor: 0, redial: { after: 200, giveUpAfter: 600_000 } },
         0,
         0
       )
@@ -181,7 +181,13 @@ describe("plan, of hints", () => {
     const id = NodeId.make("live")
     const state = PeerBook.connected(
       tell(PeerBook.empty, "liar", ["host"]),
-      { identity: Books.identity(id, [at("host")]), direction: "inbound", address: at("host"), dialed: undefined },
+      {
+        identity: Books.identity(id, [at("host")]),
+        direction: "inbound",
+        address: at("host"),
+        dialed: undefined,
+        openedAt: 0
+      },
       0,
       limits
     )
@@ -199,7 +205,8 @@ const met = (state: PeerBook.State, name: string, host = name) =>
       identity: Books.identity(NodeId.make(name), [at(host)]),
       direction: "inbound",
       address: at(host),
-      dialed: undefined
+      dialed: undefined,
+      openedAt: 0
     },
     0,
     { peers: 1_000, hints: 1_000, hintsPerTeller: 1_000 }
@@ -209,7 +216,7 @@ const ended = (state: PeerBook.State, name: string, ending: Partial<PeerBook.End
   PeerBook.ended(
     state,
     NodeId.make(name),
-    { status: "dead", error: Books.error, avoidFor: 0, redial: undefined, ...ending },
+    { status: "dead", error: Books.error, failures: 0, avoidFor: 0, redial: undefined, ...ending },
     0,
     0
   )
@@ -724,6 +731,42 @@ describe("Discovery", () => {
       yield* startNode("b")
       yield* tell(teller, [entry("b")])
       assert.isTrue((yield* node.connected).some((id) => id === "b"))
+    }).pipe(inMemory)
+  )
+
+  it.scoped("dials one that shakes hands and is gone again ever less often, and at once when it had come to stay", () =>
+    Effect.gen(function* () {
+      let stays = false
+      let latest: Memory.MemoryPeer | undefined
+      yield* Memory.listen("b", (peer) => {
+        latest = peer
+        Memory.welcome()(peer)
+        const { onMessage } = peer
+        peer.onMessage = (message) => {
+          onMessage(message)
+          // It is past its handshake when the node asks whom it knows.
+          if (message.type === "PEER_LIST" && !stays) peer.link.destroy()
+        }
+      })
+      const node = yield* startNode("a", { bootstrap: ["b:9470"], isQuiet: true })
+      yield* Effect.addFinalizer(() => Effect.sync(() => latest?.link.destroy()))
+      yield* Effect.repeatN(seconds(30), 19)
+      const dials = node.dialsTo("b:9470").map(({ at }) => at)
+      const opened = node.events.filter(({ _tag }) => _tag === "PeerConnected").length
+      assert.strictEqual(opened, dials.length, "each of them shook hands")
+      assert.isAtMost(dials.length, 9 + 600 / 24)
+      assert.isAtLeast(dials.length, 9 + 10)
+      assert.isAtMost((dials[1] ?? Infinity) - (dials[0] ?? 0), 260)
+
+      stays = true
+      yield* seconds(31)
+      assert.deepStrictEqual(yield* node.connected, ["b"])
+      yield* seconds(15)
+      const before = node.dials.length
+      latest?.link.destroy()
+      yield* seconds(0.3)
+      assert.strictEqual(node.dials.length, before + 1, "as after any restart")
+      assert.deepStrictEqual(yield* node.connected, ["b"])
     }).pipe(inMemory)
   )
 

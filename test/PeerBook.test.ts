@@ -37,7 +37,8 @@ const connected = (
       identity: Books.identity(id, listen),
       direction: dialed === undefined ? "inbound" : "outbound",
       address: seenAt,
-      dialed
+      dialed,
+      openedAt: now
     },
     now,
     limits
@@ -45,11 +46,11 @@ const connected = (
 
 const redial = { after: 200, giveUpAfter: 600_000 }
 const endings = {
-  dead: { status: "dead", error: Books.error, avoidFor: 0, redial },
-  left: { status: "left", error: Books.error, avoidFor: 30_000, redial: undefined },
-  theirs: { status: "disconnected", error: Books.error, avoidFor: 60_000, redial: undefined },
-  ours: { status: "disconnected", error: Books.error, avoidFor: Infinity, redial: undefined },
-  banned: { status: "banned", error: Books.error, avoidFor: 300_000, redial: undefined }
+  dead: { status: "dead", error: Books.error, failures: 0, avoidFor: 0, redial },
+  left: { status: "left", error: Books.error, failures: 0, avoidFor: 30_000, redial: undefined },
+  theirs: { status: "disconnected", error: Books.error, failures: 0, avoidFor: 60_000, redial: undefined },
+  ours: { status: "disconnected", error: Books.error, failures: 0, avoidFor: Infinity, redial: undefined },
+  banned: { status: "banned", error: Books.error, failures: 0, avoidFor: 300_000, redial: undefined }
 } as const satisfies Record<string, PeerBook.Ending>
 
 const peer = (state: PeerBook.State, id: NodeId.NodeId) => Option.getOrUndefined(HashMap.get(state.peers, id))

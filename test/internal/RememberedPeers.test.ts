@@ -41,7 +41,8 @@ const meet = (
       },
       direction: "inbound",
       address: from,
-      dialed: undefined
+      dialed: undefined,
+      openedAt: 0
     },
     when,
     limits
@@ -51,7 +52,7 @@ const end = (state: PeerBook.State, id: string, status: PeerBook.Ending["status"
   PeerBook.ended(
     state,
     NodeId.make(id),
-    { status, error: { _tag: "ConnectionLost", message: "" }, avoidFor: 0, redial: undefined },
+    { status, error: { _tag: "ConnectionLost", message: "" }, failures: 0, avoidFor: 0, redial: undefined },
     0,
     when
   )

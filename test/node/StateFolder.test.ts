@@ -105,7 +105,8 @@ const meet = (id: string, port: number) => (state: PeerBook.State) =>
       },
       direction: "inbound",
       address: PeerAddress.make("127.0.0.1", 50_000),
-      dialed: undefined
+      dialed: undefined,
+      openedAt: 0
     },
     0,
     { peers: 4096, hints: 1024, hintsPerTeller: 64 }

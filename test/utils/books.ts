@@ -47,17 +47,26 @@ export const step: fc.Arbitrary<Step> = fc.oneof(
             identity: identity(id, listen),
             direction: dialed === undefined ? "inbound" : "outbound",
             address: dialed ?? PeerAddress.make(listen[0]?.host ?? "10.0.0.9", 50_000),
-            dialed
+            dialed,
+            openedAt: now
           },
           now,
           limits
         )
   ),
-  fc.tuple(id, fc.constantFrom<PeerBook.Ending["status"]>("disconnected", "dead", "left", "banned"), wait, redial).map(
-    ([id, status, avoidFor, redial]): Step =>
-      (state, now) =>
-        PeerBook.ended(state, id, { status, error, avoidFor, redial }, now, now)
-  ),
+  fc
+    .tuple(
+      id,
+      fc.constantFrom<PeerBook.Ending["status"]>("disconnected", "dead", "left", "banned"),
+      wait,
+      redial,
+      fc.nat({ max: 8 })
+    )
+    .map(
+      ([id, status, avoidFor, redial, failures]): Step =>
+        (state, now) =>
+          PeerBook.ended(state, id, { status, error, failures, avoidFor, redial }, now, now)
+    ),
   fc.tuple(address, wait).map(
     ([address, retryAfter]): Step =>
       (state, now) =>

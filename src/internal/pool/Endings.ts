@@ -10,6 +10,11 @@ import * as Policy from "../../Policy.js"
 
 export interface Terms {
   readonly backoff: Policy.Backoff
+  /** Attempts in vain before the connection. */
+  readonly failures: number
+  /** How long the peer was connected, and from when on that counts as having lasted; milliseconds. */
+  readonly stood: number
+  readonly lastsAfter: number
   /** Milliseconds. */
   readonly healingInterval: number
   /** From 0 up to 1. */
@@ -24,49 +29,61 @@ export const disconnectedFor = 60_000
 
 const giveUpAfter = Duration.toMillis(Policy.giveUpAfter)
 
-export const endingOf = (error: NetworkError.ConnectionError, terms: Terms): PeerBook.Ending => {
-  const shown = { _tag: error._tag, message: error.message }
-  switch (error._tag) {
-    case "ShuttingDown":
-      return error.origin === "remote"
-        ? { status: "left", error: shown, avoidFor: leftFor, redial: undefined }
-        : { status: "disconnected", error: shown, avoidFor: 0, redial: undefined }
-    case "Disconnected":
-      return {
-        status: "disconnected",
-        error: shown,
-        avoidFor:
-          error.origin === "local"
-            ? (error.retryAfterMs ?? Infinity)
-            : Math.min(error.retryAfterMs ?? disconnectedFor, Duration.toMillis(Policy.longestRetryAfter)),
-        redial: undefined
-      }
-    case "DuplicateConnection":
-      return {
-        status: "disconnected",
-        error: shown,
-        avoidFor: 0,
-        redial: { after: Policy.backoffDelay(terms.backoff, 0, terms.random), giveUpAfter }
-      }
-    case "Banned":
-      return error.origin === "local"
-        ? { status: "banned", error: shown, avoidFor: error.retryAfterMs ?? disconnectedFor, redial: undefined }
-        : deadOf(error, terms)
-    default:
-      return deadOf(error, terms)
+/**
+ * From when on a connection has lasted, milliseconds: only then is back-off forgotten, or one that shakes hands and is
+ * gone again would be dialed without rest. One that stood for `heartbeatTimeout` was a live node; one that stood for
+ * `retryMax` makes for no more dials than back-off does.
+ */
+export const lastsAfter = ({ retryMax }: Policy.Backoff, heartbeatTimeout: number): number =>
+  Math.min(heartbeatTimeout, retryMax)
+
+/** A connection that did not last is an attempt in vain like a dial that failed. */
+const judge = ({ backoff, failures, lastsAfter, random, stood }: Terms) => {
+  const attempt = stood >= lastsAfter ? 0 : failures
+  return {
+    attempt,
+    wait: Policy.backoffDelay(backoff, attempt, random),
+    failures: stood >= lastsAfter ? 0 : failures + 1
   }
 }
 
-/** It is dialed again as the policy of the error says. */
-const deadOf = (error: NetworkError.ConnectionError, terms: Terms): PeerBook.Ending => {
-  const delay = Policy.retryDelay(terms.backoff, error, 0, terms.random)
-  const isAsked = Policy.of(error).retry === "retryAfter"
-  return {
-    status: "dead",
-    error: { _tag: error._tag, message: error.message },
-    avoidFor: delay === undefined ? terms.healingInterval : isAsked ? delay : 0,
-    redial: delay === undefined ? undefined : { after: delay, giveUpAfter }
+export const endingOf = (error: NetworkError.ConnectionError, terms: Terms): PeerBook.Ending => {
+  const judged = judge(terms)
+  const { failures, wait } = judged
+  const told = { error: { _tag: error._tag, message: error.message }, failures, redial: undefined }
+  switch (error._tag) {
+    case "ShuttingDown":
+      return error.origin === "remote"
+        ? { ...told, status: "left", avoidFor: leftFor }
+        : { ...told, status: "disconnected", failures: 0, avoidFor: 0 }
+    case "Disconnected":
+      return error.origin === "remote"
+        ? { ...told, status: "disconnected", avoidFor: askedFor(error, wait) }
+        : { ...told, status: "disconnected", failures: 0, avoidFor: error.retryAfterMs ?? Infinity }
+    case "DuplicateConnection":
+      return { ...told, status: "disconnected", avoidFor: 0, redial: { after: wait, giveUpAfter } }
+    case "Banned":
+      if (error.origin === "local") {
+        return { ...told, status: "banned", avoidFor: error.retryAfterMs ?? disconnectedFor }
+      }
   }
+  return { ...told, status: "dead", ...redialOf(error, terms, judged) }
+}
+
+/** It may ask for more time than back-off gives, within reason, but not for less. */
+const askedFor = ({ retryAfterMs = disconnectedFor }: NetworkError.Disconnected, wait: number): number =>
+  Math.max(wait, Math.min(retryAfterMs, Duration.toMillis(Policy.longestRetryAfter)))
+
+/** It is dialed again as the policy of the error says. */
+const redialOf = (
+  error: NetworkError.ConnectionError,
+  { backoff, healingInterval, random }: Terms,
+  { attempt, wait }: ReturnType<typeof judge>
+): Pick<PeerBook.Ending, "avoidFor" | "redial"> => {
+  const asked = Policy.retryDelay(backoff, error, attempt, random)
+  if (asked === undefined) return { avoidFor: healingInterval, redial: undefined }
+  const after = Math.max(asked, wait)
+  return { avoidFor: Policy.of(error).retry === "retryAfter" ? after : 0, redial: { after, giveUpAfter } }
 }
 
 /** The same, but the peer is not dialed for so long at least. */

@@ -16,7 +16,7 @@ import * as PeerBook from "../../PeerBook.js"
 import * as Policy from "../../Policy.js"
 import * as Duplicates from "../Duplicates.js"
 import type { Outgoing } from "../Outbox.js"
-import { delayed, endingOf } from "./Endings.js"
+import { delayed, endingOf, lastsAfter } from "./Endings.js"
 import type { Peers } from "./Peers.js"
 import { errorFrame, isMeant, localError } from "./Refusals.js"
 import type { Limbo, State } from "./State.js"
@@ -60,7 +60,11 @@ export const make = (state: State, peers: Peers): Slots => {
     stats
   } = state
   const backoff = Policy.backoff(config)
-  const healingInterval = Duration.toMillis(config.healingInterval)
+  const terms = {
+    backoff,
+    lastsAfter: lastsAfter(backoff, Duration.toMillis(config.heartbeatTimeout)),
+    healingInterval: Duration.toMillis(config.healingInterval)
+  }
 
   const compare = (peer: NodeId, newcomer: Duplicates.Contender): Duplicates.Outcome | undefined => {
     const existing = slots.get(peer)?.current
@@ -140,7 +144,13 @@ export const make = (state: State, peers: Peers): Slots => {
     book.update((before) =>
       PeerBook.connected(
         before,
-        { identity, direction: connection.direction, address: connection.remote, dialed: connection.dialed },
+        {
+          identity,
+          direction: connection.direction,
+          address: connection.remote,
+          dialed: connection.dialed,
+          openedAt: connection.openedAt
+        },
         deadlines.wallNow(),
         state.bookLimits
       )
@@ -246,10 +256,17 @@ export const make = (state: State, peers: Peers): Slots => {
 
   /** The peer has no connection any more. */
   const leave = (id: NodeId, error: NetworkError.ConnectionError, unsent: ReadonlyArray<Outgoing>): void => {
-    const pause = conflicts.pauseOf(id, deadlines.now())
-    const ending = delayed(endingOf(error, { backoff, healingInterval, random: node.random() }), pause)
+    const now = deadlines.now()
+    const { failures, upSince } = Option.getOrElse(HashMap.get(book.get().peers, id), () => ({
+      failures: 0,
+      upSince: now
+    }))
+    const ending = delayed(
+      endingOf(error, { ...terms, failures, stood: now - upSince, random: node.random() }),
+      conflicts.pauseOf(id, now)
+    )
     const before = peers.get(id)
-    book.update((known) => PeerBook.ended(known, id, ending, deadlines.now(), deadlines.wallNow()))
+    book.update((known) => PeerBook.ended(known, id, ending, now, deadlines.wallNow()))
     const ids = idsOf(unsent)
     stats.count("lost", ids.length)
     const after = peers.get(id)

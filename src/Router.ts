@@ -291,7 +291,7 @@ export const make = Effect.gen(function* () {
     },
     superseded: (loser, survivor, awaitEnd) => delivery.follow(loser, survivor, awaitEnd),
     closed: (connection) => delivery.closed(connection),
-    isBusy: (id) => requests.open(id) > 0
+    isBusy: (id) => requests.open(id) > 0 || delivery.isServing(id)
   })
 
   // --- Handling ---

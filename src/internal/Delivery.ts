@@ -10,6 +10,7 @@ import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import type { Envelope } from "../Message.js"
+import type { NodeId } from "../NodeId.js"
 
 /** What a link has to deliver, and what has to come before it. */
 interface Line {
@@ -32,6 +33,8 @@ export interface Delivery {
   readonly closed: (connection: Connection) => void
   /** Messages and bytes that wait, over all links. */
   readonly waiting: () => { readonly messages: number; readonly bytes: number }
+  /** Whether a request that came over a link of that peer is being handled, or a message of it waits. */
+  readonly isServing: (peer: NodeId) => boolean
   /** Completes when nothing waits and no handler runs. */
   readonly idle: Effect.Effect<void>
 }
@@ -178,6 +181,12 @@ export const make = (options: {
           bytes += connection.inbox.queuedBytes
         }
         return { messages, bytes }
+      },
+      isServing: (peer) => {
+        for (const { active, connection } of lines.values()) {
+          if (connection.identity?.id === peer && (active > 0 || connection.inbox.length > 0)) return true
+        }
+        return false
       },
       idle: Effect.async((resume) => {
         if (isIdle()) return resume(Effect.void)

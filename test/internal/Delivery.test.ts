@@ -13,9 +13,10 @@ import { rest, until } from "../utils/network.js"
 type FakeConnection = Connection & { phase: Connection["phase"] }
 
 /** What a delivery looks at of a connection. */
-const connection = (): FakeConnection =>
+const connection = (id = "a"): FakeConnection =>
   ({
     phase: "open",
+    identity: { id: NodeId.make(id) },
     inbox: new Inbox(
       { messages: 1_000, bytes: 1_000_000 },
       () => {},
@@ -103,6 +104,29 @@ describe("Delivery", () => {
       it.release("r2")
       yield* until("the one-way message", () => it.log.includes("m"))
       assert.deepStrictEqual(it.log, ["r1", "r2", "r2 done", "r3", "m"])
+    })
+  )
+
+  it.scoped("says whose requests are being handled, over whichever link they came", () =>
+    Effect.gen(function* () {
+      const it = yield* bench({ held: true, concurrency: 1 })
+      const [older, newer] = [connection("a"), connection("a")]
+      const isServing = () => [it.delivery.isServing(NodeId.make("a")), it.delivery.isServing(NodeId.make("b"))]
+      it.delivery.follow(older, newer, false)
+      assert.deepStrictEqual(isServing(), [false, false])
+      push(it, older, "r1", true)
+      push(it, older, "r2", true)
+      yield* until("the first", () => it.log.length === 1)
+      older.phase = "closed"
+      it.delivery.closed(older)
+      assert.deepStrictEqual(isServing(), [true, false])
+      it.release("r1")
+      yield* until("the second", () => it.log.includes("r2"))
+      assert.deepStrictEqual(isServing(), [true, false])
+      it.release("r2")
+      yield* until("the end", () => it.log.includes("r2 done"))
+      yield* rest
+      assert.deepStrictEqual(isServing(), [false, false])
     })
   )
 

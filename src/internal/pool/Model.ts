@@ -66,7 +66,7 @@ export interface Receiver {
   readonly superseded: (loser: Connection, survivor: Connection, awaitEnd: boolean) => void
   /** The link is gone: nothing more comes of it. */
   readonly closed: (connection: Connection) => void
-  /** Whether an answer of the peer is waited for. */
+  /** Whether an answer of the peer is waited for, or one to it is being worked on. */
   readonly isBusy: (id: NodeId) => boolean
 }
 

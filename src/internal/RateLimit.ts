@@ -1,6 +1,6 @@
 /**
  * How many messages a second one peer may send: a bucket of tokens that holds one second's worth, so that a burst passes
- * and a flood does not.
+ * and a flood does not. Answers to what was sent to it are not its own doing, and free.
  *
  * @internal
  */
@@ -21,12 +21,19 @@ export class RateLimit {
   private answeredAt = -Infinity
   private windowAt = -Infinity
   private refused = 0
+  private answers = 0
 
   /** `perSecond`: at least 1. `now`: monotonic milliseconds. */
   constructor(perSecond: number, now: number) {
     this.perSecond = perSecond
     this.tokens = perSecond
     this.filledAt = now
+  }
+
+  /** One answer more; whether as many messages were sent to the peer. */
+  isOwed(sent: number): boolean {
+    this.answers++
+    return this.answers <= sent
   }
 
   /** One message more. */

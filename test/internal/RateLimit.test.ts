@@ -81,28 +81,53 @@ describe("rateLimit", () => {
     })
   )
 
-  it.scoped("heartbeats, errors and answers do not count; it is each peer's own; without it there is no limit", () =>
-    Effect.gen(function* () {
-      const { network, node } = yield* listening({ rateLimit: Option.some(1) })
-      node.pool.on("HEARTBEAT", () => undefined)
-      const peer = yield* joined(network, node)
-      const other = yield* joined(network, node, "c", "10.1.0.2")
-      for (let i = 0; i < 20; i++) {
-        peer.send("HEARTBEAT", { kind: "ping", seq: i })
-        peer.error("NO_ROUTE", false)
-        peer.send("ASK", {}, { replyTo: "question" })
-      }
-      peer.send("CHAT", {})
-      other.send("CHAT", {})
-      yield* settle
-      assert.strictEqual(node.received.filter(({ type }) => type === "CHAT").length, 2)
-      assert.deepStrictEqual(peer.said, ["HELLO"])
+  it.scoped(
+    "answers to what was sent are free, and heartbeats are taken; it is each peer's own; without it no limit",
+    () =>
+      Effect.gen(function* () {
+        const { network, node } = yield* listening({ rateLimit: Option.some(10) })
+        const beats: Array<unknown> = []
+        node.pool.on("HEARTBEAT", (_, { payload }) => void beats.push(payload))
+        const peer = yield* joined(network, node)
+        const other = yield* joined(network, node, "c", "10.1.0.2")
+        const connection = node.pool.unsafeLive().get(peer.id)
+        for (let n = 0; n < 50; n++) connection?.sendControl(node.node.control("CHAT", { n }))
+        yield* settle
+        for (let n = 0; n < 25; n++) {
+          peer.error("NO_ROUTE", false)
+          peer.send("ASK", {}, { replyTo: "question" })
+        }
+        for (let n = 0; n < 10; n++) peer.send("CHAT", {})
+        for (let n = 0; n < 5; n++) peer.send("HEARTBEAT", { kind: "ping", seq: n })
+        for (let n = 0; n < 10; n++) other.send("CHAT", {})
+        yield* settle
+        assert.strictEqual(node.received.length, 50 + 10 + 10)
+        assert.strictEqual(beats.length, 5, "though its second's worth is used up")
+        assert.notInclude(peer.said, "RATE_LIMITED")
 
-      const free = yield* listening()
-      const eager = yield* joined(free.network, free.node)
-      for (let n = 0; n < 500; n++) eager.send("CHAT", { n })
-      yield* settle
-      assert.strictEqual(free.node.received.length, 500)
-    })
+        const free = yield* listening()
+        const eager = yield* joined(free.network, free.node)
+        for (let n = 0; n < 500; n++) eager.send("CHAT", { n })
+        yield* settle
+        assert.strictEqual(free.node.received.length, 500)
+      })
   )
+
+  for (const [what, more] of [
+    ["answers that nobody asked for", { type: "ASK", replyTo: "question" }],
+    ["errors", { type: "ERROR", payload: { code: "NO_ROUTE", message: "", fatal: false } }],
+    ["heartbeats", { type: "HEARTBEAT", payload: { kind: "ping", seq: 1 } }]
+  ] as const) {
+    it.scoped(`a flood of ${what} is one, too`, () =>
+      Effect.gen(function* () {
+        const { network, node } = yield* listening({ rateLimit: Option.some(5) })
+        node.pool.on("HEARTBEAT", () => undefined)
+        const peer = yield* joined(network, node)
+        for (let n = 0; n < 30; n++) peer.send("CHAT", {}, more)
+        yield* settle
+        assert.deepStrictEqual(peer.said, ["HELLO", "RATE_LIMITED"])
+        assert.deepInclude(peer.heard.at(-1)?.payload, { fatal: true })
+      })
+    )
+  }
 })

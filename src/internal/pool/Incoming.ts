@@ -46,16 +46,21 @@ export const make = (
 
   /** Whether the message is within the limit of its peer; what is not is dropped here. */
   const isWithinRate = (connection: Connection, envelope: Envelope, perSecond: number): boolean => {
-    if (envelope.replyTo !== undefined || envelope.type === "HEARTBEAT" || envelope.type === "ERROR") return true
     const now = deadlines.now()
-    const verdict = limitOf(connection, perSecond, now).take(now)
+    const limit = limitOf(connection, perSecond, now)
+    const isAnswer = envelope.replyTo !== undefined || envelope.type === "ERROR"
+    if (isAnswer && limit.isOwed(connection.outbox.framesOut)) return true
+    const verdict = limit.take(now)
     if (verdict === "taken") return true
     const refusal: Handshake.Refusal = { code: "RATE_LIMITED", detail: `more than ${perSecond} messages a second` }
-    if (verdict === "flood") faults.close(connection, refusal, envelope.id)
-    else {
-      stats.error("RateLimited")
-      if (verdict === "answered") connection.sendControl(errorFrame(node, refusal, false, envelope.id))
+    if (verdict === "flood") {
+      faults.close(connection, refusal, envelope.id)
+      return false
     }
+    // What keeps the connection in order is only stopped where there is no end of it.
+    if (envelope.type === "HEARTBEAT" || envelope.type === "ERROR") return true
+    stats.error("RateLimited")
+    if (verdict === "answered" && !isAnswer) connection.sendControl(errorFrame(node, refusal, false, envelope.id))
     return false
   }
 

@@ -75,8 +75,10 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
     readonly disconnect: (id: NodeId) => Effect.Effect<void>
     /** The same, of this node's own accord: the peer may be dialed again after a minute. Does not wait. */
     readonly giveUp: (id: NodeId) => Effect.Effect<void>
-    /** Whether an answer of the peer is waited for. */
+    /** Whether an answer of the peer is waited for, or one to it is being worked on. */
     readonly isBusy: (id: NodeId) => boolean
+    /** Whether a node was turned away for want of a place since this was last asked. */
+    readonly hasTurnedAway: () => boolean
     /** Closes all, with grace, and admits and dials no more until `listen`. Returns when no link is left. */
     readonly shutdown: Effect.Effect<void>
     /** Ends a connection at once, as nothing can be said over it any more. */
@@ -162,6 +164,11 @@ export const make = Effect.gen(function* () {
     disconnect: closing.disconnect,
     giveUp: closing.giveUp,
     isBusy: (id) => state.receiver?.isBusy(id) === true,
+    hasTurnedAway: () => {
+      const { hasTurnedAway } = state
+      state.hasTurnedAway = false
+      return hasTurnedAway
+    },
     shutdown: closing.shutdown,
     kill: (connection, error) => connection.destroy(error),
     close: faults.fault,

@@ -20,6 +20,7 @@ import { sample } from "./internal/sample.js"
 import { LocalNode } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import { NetworkConfig } from "./NetworkConfig.js"
+import type { ConnectError } from "./NetworkError.js"
 import { NetworkStats } from "./NetworkStats.js"
 import type { NodeId } from "./NodeId.js"
 import * as Payloads from "./Payloads.js"
@@ -154,6 +155,17 @@ const isBackingOff = ({ error, nextAt }: PeerBook.AddressRecord): boolean =>
   nextAt !== Infinity && error !== undefined && isTag(error._tag) && Policy.policies[error._tag].retry === "backoff"
 
 /**
+ * What the choice of whom to heal to rests on. `interval`: milliseconds from one healing to the next.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HealView extends Pick<View, "now" | "live" | "dialing" | "target" | "random"> {
+  readonly self: NodeId
+  readonly interval: number
+}
+
+/**
  * Whom to dial so that the halves of a split network find each other: at random one bootstrap or remembered node that is
  * not connected, also one that left or was given up, and those kept from an earlier run, which are this node's hints to
  * itself. Never one that is to be left alone for now or for good; nor one at an address where a connected peer is; nor,
@@ -163,15 +175,34 @@ const isBackingOff = ({ error, nextAt }: PeerBook.AddressRecord): boolean =>
  * @since 0.1.0
  * @category decisions
  */
-export const heal = (
-  book: PeerBook.State,
-  view: Pick<View, "now" | "live" | "dialing" | "target" | "random"> & {
-    readonly self: NodeId
-    /** Milliseconds from one healing to the next. */
-    readonly interval: number
-  }
-): Candidate | undefined => {
-  const { dialing, interval, live, now, random, self, target } = view
+export const heal = (book: PeerBook.State, view: HealView): Candidate | undefined => {
+  const { random, self } = view
+  const { isAway, isFree, oneOf, told } = choices(book, view)
+  const bootstrap = [...HashMap.values(book.addresses)]
+    .filter(({ address, id, isBootstrap }) => isBootstrap && isAway(id) && isFree(address))
+    .map(({ address }): Candidate => ({ address, hint: undefined }))
+  const remembered = [...HashMap.values(book.peers)].flatMap(({ addresses, id }) => oneOf(id, addresses))
+  const others = [...remembered, ...told(self)]
+  const [chosen] = sample(
+    bootstrap.length > 0 && (others.length === 0 || random() < 0.5) ? bootstrap : others,
+    1,
+    random
+  )
+  return chosen
+}
+
+/**
+ * Whom to dial in place of a node that has no room: at random one of those that it told of when it said so.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const healInstead = (book: PeerBook.State, view: HealView, full: NodeId): Candidate | undefined =>
+  sample(choices(book, view).told(full), 1, view.random)[0]
+
+/** Who may be dialed to heal. */
+const choices = (book: PeerBook.State, view: HealView) => {
+  const { dialing, interval, live, now, random, target } = view
   const held = PeerBook.heldByLive(book)
   const isAway = (id: NodeId | undefined): boolean =>
     id === undefined || (!live.has(id) && (peerOf(book, id)?.avoidUntil ?? 0) <= now)
@@ -186,21 +217,11 @@ export const heal = (
   }
   const oneOf = (id: NodeId, addresses: ReadonlyArray<PeerAddress>, hint?: NodeId): ReadonlyArray<Candidate> =>
     isAway(id) ? sample(addresses.filter(isFree), 1, random).map((address) => ({ address, hint })) : []
-
-  const bootstrap = [...HashMap.values(book.addresses)]
-    .filter(({ address, id, isBootstrap }) => isBootstrap && isAway(id) && isFree(address))
-    .map(({ address }): Candidate => ({ address, hint: undefined }))
-  const remembered = [...HashMap.values(book.peers)].flatMap(({ addresses, id }) => oneOf(id, addresses))
-  const kept = [...HashMap.values(book.hints)].flatMap(({ id, told }) =>
-    told.flatMap(({ addresses, teller }) => (teller === self ? oneOf(id, addresses, id) : []))
-  )
-  const others = [...remembered, ...kept]
-  const [chosen] = sample(
-    bootstrap.length > 0 && (others.length === 0 || random() < 0.5) ? bootstrap : others,
-    1,
-    random
-  )
-  return chosen
+  const told = (by: NodeId): ReadonlyArray<Candidate> =>
+    [...HashMap.values(book.hints)].flatMap(({ id, told }) =>
+      told.flatMap(({ addresses, teller }) => (teller === by ? oneOf(id, addresses, id) : []))
+    )
+  return { isAway, isFree, oneOf, told }
 }
 
 /** Peers asked in a round. */
@@ -427,36 +448,67 @@ export const make = Effect.gen(function* () {
 
   const isWanted = (id: NodeId): boolean => peerOf(book.get(), id)?.isRequested === true || pool.isBusy(id)
 
+  /** Connections that this node made and nobody needs. */
+  const spare = (): ReadonlyArray<NodeId> =>
+    [...pool.unsafeLive()].flatMap(([id, { direction }]) => (direction === "outbound" && !isWanted(id) ? [id] : []))
+
+  const giveUpOne = (ids: ReadonlyArray<NodeId>): Effect.Effect<void> => {
+    const [leaving] = sample(ids, 1, random)
+    return leaving === undefined ? Effect.void : pool.giveUp(leaving)
+  }
+
   /** Over the target, one connection that nobody needs gives way to the one that was made. */
   const giveWay = (made: NodeId): Effect.Effect<void> =>
-    Effect.suspend(() => {
-      const live = [...pool.unsafeLive()]
-      if (live.length <= config.targetPeers) return Effect.void
-      const free = live.filter(([id, { direction }]) => direction === "outbound" && id !== made && !isWanted(id))
-      const [leaving] = sample(free, 1, random)
-      return leaving === undefined ? Effect.void : pool.giveUp(leaving[0])
-    })
+    Effect.suspend(() =>
+      pool.unsafeLive().size <= config.targetPeers ? Effect.void : giveUpOne(spare().filter((id) => id !== made))
+    )
 
-  const healing = Effect.schedule(
+  /**
+   * Where all places are taken, one connection that nobody needs makes room: for the dial that heals, or for a node that
+   * was turned away and may heal. The last one that this node chose for itself stays.
+   */
+  const makeRoom = Effect.suspend(() => {
+    const isFull = pool.unsafeLive().size >= config.maxPeers && config.targetPeers < config.maxPeers
+    const ids = isFull ? spare() : []
+    return ids.length > 1 ? giveUpOne(ids) : Effect.void
+  })
+
+  const healView = (): HealView => ({
+    now: deadlines.now(),
+    live: new Set(pool.unsafeLive().keys()),
+    dialing: pool.dialing(),
+    target: config.targetPeers,
+    self: node.id,
+    interval: Duration.toMillis(config.healingInterval),
+    random
+  })
+
+  const healTo = ({ address, hint }: Candidate): Effect.Effect<void, ConnectError> =>
     Effect.suspend(() => {
       const before = pool.unsafeLive()
-      const chosen = heal(book.get(), {
-        now: deadlines.now(),
-        live: new Set(before.keys()),
-        dialing: pool.dialing(),
-        target: config.targetPeers,
-        self: node.id,
-        interval: Duration.toMillis(config.healingInterval),
-        random
-      })
-      if (chosen === undefined) return Effect.void
-      const { address, hint } = chosen
       return pool.dial(address, { isOnce: true, ...(hint === undefined ? {} : { hint }) }).pipe(
         Effect.tap((connection) => Effect.sync(() => remember(address, connection))),
         Effect.flatMap(({ identity }) =>
           identity === undefined || before.has(identity.id) ? Effect.void : giveWay(identity.id)
-        ),
-        Effect.ignore
+        )
+      )
+    })
+
+  /** A full node said where else it may be tried: once. */
+  const healElsewhere = (error: ConnectError): Effect.Effect<void, ConnectError> =>
+    Effect.suspend(() => {
+      const isFull = error._tag === "TooManyConnections" && error.origin === "remote"
+      const instead = isFull && error.peer !== undefined ? healInstead(book.get(), healView(), error.peer) : undefined
+      return instead === undefined ? Effect.void : healTo(instead)
+    })
+
+  const healing = Effect.schedule(
+    Effect.suspend(() => {
+      const chosen = heal(book.get(), healView())
+      const isRoomWanted = pool.hasTurnedAway() || chosen !== undefined
+      return Effect.zipRight(
+        isRoomWanted ? makeRoom : Effect.void,
+        chosen === undefined ? Effect.void : healTo(chosen).pipe(Effect.catchAll(healElsewhere), Effect.ignore)
       )
     }),
     Schedule.spaced(config.healingInterval).pipe(Schedule.jitteredWith({ min: 0.8, max: 1.2 }))

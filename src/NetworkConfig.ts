@@ -69,8 +69,8 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
      */
     readonly maxPeers: number
     /**
-     * Discovery dials until this many peers are connected; clamped to `maxPeers`. Default: 32. Higher: more traffic for
-     * each broadcast; lower: a few lost peers may cut the node off.
+     * Discovery dials until this many peers are connected; clamped to `maxPeers` less one, so that there is room to heal a
+     * split network. Default: 32. Higher: more traffic for each broadcast; lower: a few lost peers may cut the node off.
      */
     readonly targetPeers: number
     /**
@@ -208,8 +208,8 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
     /** The same in bytes. Default: 4194304. Times `maxPeers` it is the most memory that slow handlers can take. */
     readonly inboundQueueBytes: number
     /**
-     * Messages a second taken from one peer; none: as many as it sends. Default: off. Higher or off: a noisy peer keeps
-     * handlers busy; lower: bursts are refused.
+     * Messages a second taken from one peer; none: as many as it sends. As many answers as messages were sent to it are not
+     * counted. Default: off. Higher or off: a noisy peer keeps handlers busy; lower: bursts are refused.
      */
     readonly rateLimit: Option.Option<number>
     /**
@@ -495,7 +495,11 @@ const table: { readonly [K in Key]: Row<Settings[K]> } = {
     description: "Nodes to dial at the start and for ever after; a name stands for all its addresses"
   },
   maxPeers: { kind: count, initial: 256, description: "Connections, both directions" },
-  targetPeers: { kind: count, initial: 32, description: "Discovery dials until this many peers are connected" },
+  targetPeers: {
+    kind: count,
+    initial: 32,
+    description: "Discovery dials until this many peers are connected; less than maxPeers"
+  },
   maxInbound: {
     kind: count,
     initial: undefined,
@@ -831,11 +835,16 @@ const checkTogether = ({ bad, given, issues }: Gathered, settings: Settings): vo
 }
 
 const clamps = [
-  ["targetPeers", "maxPeers"],
-  ["maxInbound", "maxPeers"],
-  ["maxHintsPerTeller", "maxHints"],
-  ["retryBase", "retryMax"]
-] as const
+  // Where all places are taken, the halves of a split network cannot find each other.
+  { key: "targetPeers", bound: "maxPeers less one", most: ({ maxPeers }) => Math.max(1, maxPeers - 1) },
+  { key: "maxInbound", bound: "maxPeers", most: ({ maxPeers }) => maxPeers },
+  { key: "maxHintsPerTeller", bound: "maxHints", most: ({ maxHints }) => maxHints },
+  { key: "retryBase", bound: "retryMax", most: ({ retryMax }) => retryMax }
+] as const satisfies ReadonlyArray<{
+  readonly key: Key
+  readonly bound: string
+  readonly most: (settings: Settings) => number | Duration.Duration
+}>
 
 const amount = (value: number | Duration.Duration): number =>
   typeof value === "number" ? value : Duration.toMillis(value)
@@ -843,15 +852,14 @@ const amount = (value: number | Duration.Duration): number =>
 const clamp = ({ given }: Gathered, settings: Settings): Loaded => {
   const clamped: Record<string, unknown> = { ...settings }
   const warnings: Array<string> = []
-  for (const [key, bound] of clamps) {
-    if (amount(settings[key]) <= amount(settings[bound])) continue
-    clamped[key] = settings[bound]
+  for (const { bound, key, most } of clamps) {
+    const limit = most(settings)
+    if (amount(settings[key]) <= amount(limit)) continue
+    clamped[key] = limit
     const name = given.get(key)?.name
     // A default that gives way to what was asked for is no news.
     if (name !== undefined) {
-      warnings.push(
-        `${name} is ${show(key, settings[key])}, which is over ${bound}: ${show(bound, settings[bound])} is used`
-      )
+      warnings.push(`${name} is ${show(key, settings[key])}, which is over ${bound}: ${show(key, limit)} is used`)
     }
   }
   if (!PeerAddress.isLoopback(settings.host)) {

@@ -44,8 +44,10 @@ describe("limits", () => {
       const { network, node } = yield* listening({ maxPeers: 8, maxInbound: 2 })
       yield* joined(network, node, "b")
       yield* joined(network, node, "c", "10.1.0.2")
+      assert.isFalse(node.pool.hasTurnedAway())
       const third = yield* joined(network, node, "d", "10.1.0.3")
       assert.deepStrictEqual(third.said, ["TOO_MANY_CONNECTIONS"])
+      assert.deepStrictEqual([node.pool.hasTurnedAway(), node.pool.hasTurnedAway()], [true, false], "told once")
       const payload = third.heard[0]?.payload
       assert.strictEqual(payload?.["retryAfterMs"], 5_000)
       const peers = Either.getOrThrow(Payloads.decodeError(payload ?? {})).peers ?? []

@@ -557,10 +557,10 @@ describe("NetworkConfig", () => {
       const { maxHintsPerTeller, maxInbound, retryBase, targetPeers } = loaded.settings
       assert.deepStrictEqual(
         [targetPeers, maxInbound, maxHintsPerTeller, Duration.toMillis(retryBase)],
-        [10, 10, 5, 100]
+        [9, 10, 5, 100]
       )
       assert.deepStrictEqual(loaded.warnings, [
-        "SYNAPSE_TARGET_PEERS is 500, which is over maxPeers: 10 is used",
+        "SYNAPSE_TARGET_PEERS is 500, which is over maxPeers less one: 9 is used",
         "--max-inbound is 11, which is over maxPeers: 10 is used",
         "--retry-base is 1s, which is over retryMax: 100ms is used"
       ])
@@ -571,9 +571,9 @@ describe("NetworkConfig", () => {
       fc.assert(
         fc.property(fc.record({ maxPeers: n, targetPeers: n, maxInbound: n }, { requiredKeys: [] }), (flags) => {
           const { maxInbound, maxPeers, targetPeers } = settingsOf({ flags })
-          assert.isAtMost(targetPeers, maxPeers)
+          assert.isTrue(targetPeers < maxPeers || maxPeers === 1)
           assert.isAtMost(maxInbound, maxPeers)
-          assert.strictEqual(targetPeers, Math.min(flags.targetPeers ?? 32, maxPeers))
+          assert.strictEqual(targetPeers, Math.max(1, Math.min(flags.targetPeers ?? 32, maxPeers - 1)))
         }),
         { numRuns: 100 }
       )

@@ -60,7 +60,9 @@ export const make = (
     })
     if (refusal !== undefined) {
       if (refusal.isConflict === true) state.conflict(sender, connection.remote)
-      const more = refusal.code === "TOO_MANY_CONNECTIONS" ? samplePeers(sender, connection.remote) : undefined
+      const isFull = refusal.code === "TOO_MANY_CONNECTIONS"
+      if (isFull && direction === "inbound") state.hasTurnedAway = true
+      const more = isFull ? samplePeers(sender, connection.remote) : undefined
       return connection.close(
         localError(connection, refusal, sender),
         errorFrame(node, refusal, true, envelope.id, more)

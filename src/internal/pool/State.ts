@@ -87,6 +87,8 @@ export const make = Effect.gen(function* () {
     shutdownGrace: Duration.toMillis(config.shutdownGrace),
 
     isRunning: false,
+    /** Whether somebody was turned away for want of a place since that was last asked. */
+    hasTurnedAway: false,
     listening: undefined as PeerAddress.PeerAddress | undefined,
     receiver: undefined as Receiver | undefined,
     handlers: new Map<string, ProtocolHandler>(),

@@ -377,22 +377,19 @@ export const make = Effect.gen(function* () {
   }
 
   /**
-   * A name stands for all its addresses, asked for anew while peers are wanted. One that cannot be resolved stands for
-   * what it stood for before, at first for itself, so that dialing it tells what is wrong.
+   * A name stands for all its addresses, asked for anew for ever, also where there are peers enough: healing may choose one
+   * of them. One that cannot be resolved stands for what it stood for before, at first for itself, so that dialing it tells
+   * what is wrong.
    */
-  const bootstrap = Effect.forEach(
+  const resolving = Effect.forEach(
     config.bootstrap,
     (name) =>
-      transport.resolve(name).pipe(
+      Effect.suspend(() => transport.resolve(name)).pipe(
         Effect.catchAll(() => Effect.succeed(meanings.get(name) ?? [name])),
-        Effect.map((addresses) => stands(name, addresses))
+        Effect.map((addresses) => stands(name, addresses)),
+        Effect.repeat(Schedule.spaced(config.healingInterval))
       ),
-    { discard: true, concurrency: config.dialConcurrency }
-  )
-
-  const resolving = Effect.schedule(
-    Effect.suspend(() => (pool.unsafeLive().size < config.targetPeers ? bootstrap : Effect.void)),
-    Schedule.spaced(config.healingInterval)
+    { discard: true, concurrency: "unbounded" }
   )
 
   const thinkAgain = (nextAt: number): Effect.Effect<void> =>
@@ -514,7 +511,7 @@ export const make = Effect.gen(function* () {
     Schedule.spaced(config.healingInterval).pipe(Schedule.jitteredWith({ min: 0.8, max: 1.2 }))
   )
 
-  const run = Effect.all([dialing, asking, healing, Effect.zipRight(bootstrap, resolving)], {
+  const run = Effect.all([dialing, asking, healing, resolving], {
     concurrency: "unbounded",
     discard: true
   }).pipe(Effect.zipRight(Effect.never), Effect.annotateLogs({ module: "Discovery" }))

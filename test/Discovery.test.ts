@@ -545,6 +545,25 @@ describe("Discovery", () => {
     }).pipe(inMemory)
   )
 
+  it.scoped("finds the addresses that a name has moved to though it has peers enough", () =>
+    Effect.gen(function* () {
+      let hosts = ["old"]
+      const node = yield* startNode("a", {
+        bootstrap: ["name:9470"],
+        isQuiet: true,
+        targetPeers: 1,
+        resolve: (address) => Effect.succeed(hosts.map((host) => PeerAddress.make(host, address.port)))
+      })
+      yield* meet("a", "inbound")
+      assert.deepStrictEqual(yield* node.connected, ["inbound"], "as many as it wants")
+      hosts = ["new"]
+      yield* startNode("new", { isQuiet: true, healingInterval: "1 hour" })
+      yield* Effect.repeatN(seconds(10), 8)
+      assert.deepStrictEqual(yield* node.connected, ["inbound", "new"])
+      assert.deepStrictEqual([...HashMap.keys(node.book().addresses)], ["new:9470"])
+    }).pipe(inMemory)
+  )
+
   it.scoped("waits for no name: the others are dialed while it is looked up", () =>
     Effect.gen(function* () {
       yield* startNode("b")

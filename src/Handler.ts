@@ -54,19 +54,17 @@ export const make: {
 ): Handler<R> => ({
   type: type.name,
   answers: type._tag === "RequestType",
-  run: (message) =>
-    Either.match(type.decode(message.payload), {
-      onLeft: (detail) => Effect.fail<Refused>({ _tag: "Undecodable", detail }),
-      onRight: (payload) => {
-        const handled = run({ ...message, payload })
-        return type._tag === "RequestType"
-          ? answered(type as RequestType<A, B, F, I>, handled)
-          : Effect.mapBoth(handled, {
-              onFailure: (failure): Refused => ({ _tag: "Failed", failure: undefined, detail: String(failure) }),
-              onSuccess: () => noAnswer
-            })
-      }
-    })
+  run: (message) => {
+    const payload = type.decode(message.payload)
+    if (Either.isLeft(payload)) return Effect.fail<Refused>({ _tag: "Undecodable", detail: payload.left })
+    const handled = run({ ...message, payload: payload.right })
+    return type._tag === "RequestType"
+      ? answered(type as RequestType<A, B, F, I>, handled)
+      : Effect.mapBoth(handled, {
+          onFailure: (failure): Refused => ({ _tag: "Failed", failure: undefined, detail: String(failure) }),
+          onSuccess: () => noAnswer
+        })
+  }
 })
 
 const answered = <A, B, F, I, R>(

@@ -431,7 +431,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
     })
 
     const register = <R2>(handler: Handler.Handler<R2>): Effect.Effect<void, HandlerExists, R2 | Scope.Scope> =>
-      Effect.flatMap(Effect.context<R2>(), (context) => router.handle(Handler.provided(handler, context)))
+      Effect.flatMap(Effect.context<R2>(), (context) => router.handle(handler, context))
 
     // One implementation for both kinds of type: the handler's shape follows from the type's.
     const handle: P2PNetwork["Type"]["handle"] = <A, I, E, R2>(

@@ -9,7 +9,7 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
-import * as Exit from "effect/Exit"
+import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
@@ -65,7 +65,14 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
       type: MessageType<A, I>,
       payload: A
     ) => Effect.Effect<BroadcastReceipt, NetworkError.PayloadInvalid | NetworkError.MessageTooLarge>
-    readonly handle: (handler: Handler<never>) => Effect.Effect<void, NetworkError.HandlerExists, Scope.Scope>
+    /** `context`: what the handler needs. */
+    readonly handle: {
+      (handler: Handler<never>): Effect.Effect<void, NetworkError.HandlerExists, Scope.Scope>
+      <R>(
+        handler: Handler<R>,
+        context: Context.Context<R>
+      ): Effect.Effect<void, NetworkError.HandlerExists, Scope.Scope>
+    }
     readonly messages: <A, I>(type: MessageType<A, I>) => Stream.Stream<Received<A>>
     /** A peer is gone, or is another session now: its open requests fail. `unsent`: ids of messages that never left. */
     readonly peerGone: (peer: NodeId, unsent: ReadonlyArray<string>) => void
@@ -104,6 +111,12 @@ const maxMisfits = 64
 /** Messages that may wait for a reader of `messages`. */
 const streamCapacity = 256
 
+/** A handler, and the context of the fibers that run it. */
+interface Registered {
+  readonly handler: Handler<never>
+  readonly context: Context.Context<never>
+}
+
 /** Those who read a type's messages as a stream. */
 type Readers = Set<Mailbox.Mailbox<Envelope & { readonly via: NodeId }>>
 
@@ -121,7 +134,8 @@ export const make = Effect.gen(function* () {
   const { deadlines } = node
   const seen = new SeenMemory({ maxAgeMillis: Duration.toMillis(config.seenMemory), maxIds: config.seenIds })
   const routes = new Routes()
-  const handlers = new Map<string | undefined, Handler<never>>()
+  const base = yield* Effect.context<never>()
+  const handlers = new Map<string | undefined, Registered>()
   const streams = new Map<string, Readers>()
   /** Types of which a message from that link did not fit: one line of log is enough. */
   const misfits = new WeakMap<Connection, Set<string>>()
@@ -330,35 +344,31 @@ export const make = Effect.gen(function* () {
     const readers = streams.get(envelope.type)
     // Whoever listened when it came may be gone since.
     stats.count(registered === undefined && readers === undefined ? "unsupported" : "delivered")
-    const toStreams = readers === undefined ? Effect.void : offerToStreams(readers, connection, envelope)
-    if (registered === undefined) return toStreams
-    return Effect.zipRight(
-      toStreams,
-      Effect.flatMap(run(registered, connection, envelope), (exit) =>
-        Exit.isSuccess(exit) ? Effect.void : logFailure(connection, envelope.type, exit.cause)
-      )
-    )
+    const toStreams = readers === undefined ? undefined : offerToStreams(readers, connection, envelope)
+    if (registered === undefined) return toStreams ?? Effect.void
+    const handled = Effect.matchCauseEffect(run(registered, connection, envelope), {
+      onFailure: (cause) => logFailure(connection, envelope.type, cause),
+      onSuccess: () => Effect.void
+    })
+    return toStreams === undefined ? handled : Effect.zipRight(toStreams, handled)
   }
 
   const handleRequest = (connection: Connection, envelope: Envelope): Effect.Effect<void> => {
     const registered = handlers.get(envelope.type) ?? handlers.get(undefined)
-    if (registered === undefined || !registered.answers) {
+    if (registered === undefined || !registered.handler.answers) {
       return Effect.sync(() => {
         stats.count("unsupported")
         answers.error(connection, envelope, "UNSUPPORTED_TYPE", "type: nobody answers it here")
       })
     }
     stats.count("delivered")
-    return Effect.flatMap(run(registered, connection, envelope), (exit) =>
-      Exit.isSuccess(exit)
-        ? reply(connection, envelope, exit.value)
-        : Effect.zipRight(
-            Effect.sync(() =>
-              answers.refuse(connection, envelope, Option.getOrUndefined(Cause.failureOption(exit.cause)))
-            ),
-            isExpected(exit.cause) ? Effect.void : logFailure(connection, envelope.type, exit.cause)
-          )
-    )
+    return Effect.matchCauseEffect(run(registered, connection, envelope), {
+      onFailure: (cause) => {
+        answers.refuse(connection, envelope, Option.getOrUndefined(Cause.failureOption(cause)))
+        return isExpected(cause) ? Effect.void : logFailure(connection, envelope.type, cause)
+      },
+      onSuccess: (payload) => reply(connection, envelope, payload)
+    })
   }
 
   const reply = (connection: Connection, about: Envelope, payload: JsonObject): Effect.Effect<void> =>
@@ -381,16 +391,22 @@ export const make = Effect.gen(function* () {
 
   // --- Listening ---
 
-  const handle = (registered: Handler<never>): Effect.Effect<void, NetworkError.HandlerExists, Scope.Scope> =>
+  const handle = <R>(
+    handler: Handler<R>,
+    context?: Context.Context<R>
+  ): Effect.Effect<void, NetworkError.HandlerExists, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.suspend(() => {
-        if (handlers.has(registered.type)) {
-          return Effect.fail(new NetworkError.HandlerExists({ type: registered.type ?? "every other type" }))
-        }
-        handlers.set(registered.type, registered)
+        const { type } = handler
+        if (handlers.has(type)) return Effect.fail(new NetworkError.HandlerExists({ type: type ?? "every other type" }))
+        handlers.set(type, {
+          // It runs in fibers that have its context.
+          handler: handler as Handler<never>,
+          context: context === undefined ? base : (Context.merge(base, context) as Context.Context<never>)
+        })
         return Effect.void
       }),
-      () => Effect.sync(() => handlers.delete(registered.type))
+      () => Effect.sync(() => handlers.delete(handler.type))
     )
 
   const messages = <A, I>(type: MessageType<A, I>): Stream.Stream<Received<A>> =>
@@ -450,13 +466,22 @@ export const make = Effect.gen(function* () {
 const isTaken = (way: Connection, frame: Uint8Array, id: string): boolean =>
   Sending.fits(way, frame) && way.outbox.offer({ frame, id })
 
-/** Runs a handler whatever it does, also if it throws before it is an Effect. */
+/**
+ * Runs a handler whatever it does, also if it throws before it is an Effect. The fiber keeps the handler's context: it
+ * runs nothing but handlers, of which most often the next is the same, and giving a context back costs as much as all
+ * else done for a message.
+ */
 const run = (
-  registered: Handler<never>,
+  { context, handler }: Registered,
   connection: Connection,
   envelope: Envelope
-): Effect.Effect<Exit.Exit<JsonObject, Refused>> =>
-  Effect.exit(Effect.suspend(() => registered.run(received(connection, envelope))))
+): Effect.Effect<JsonObject, Refused> =>
+  Effect.withFiberRuntime((fiber) => {
+    const handled = handler.run(received(connection, envelope))
+    return fiber.currentContext === context
+      ? handled
+      : Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), handled)
+  })
 
 const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
   type: envelope.type,

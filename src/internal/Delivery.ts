@@ -15,11 +15,12 @@ import type { NodeId } from "../NodeId.js"
 /** What a link has to deliver, and what has to come before it. */
 interface Line {
   readonly connection: Connection
+  /** A turn is about to come. */
+  woken: boolean
+  /** One-way messages are being handled. */
   running: boolean
   /** Requests being handled. */
   active: number
-  /** Called when fewer requests are being handled. */
-  unblock: (() => void) | undefined
   readonly before: Array<{ readonly line: Line; readonly awaitEnd: boolean }>
   readonly after: Set<Line>
 }
@@ -52,11 +53,17 @@ export const make = (options: {
     const fibers = yield* FiberSet.make<void>()
     const fork = yield* FiberSet.runtime(fibers)<never>()
     const whenIdle = new Set<() => void>()
+    let isOpen = true
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        isOpen = false
+      })
+    )
 
     const lineOf = (connection: Connection): Line => {
       const known = lines.get(connection)
       if (known !== undefined) return known
-      const line: Line = { connection, running: false, active: 0, unblock: undefined, before: [], after: new Set() }
+      const line: Line = { connection, woken: false, running: false, active: 0, before: [], after: new Set() }
       lines.set(connection, line)
       return line
     }
@@ -75,66 +82,66 @@ export const make = (options: {
       return line.before.length === 0 && line.connection.inbox.length > 0
     }
 
+    /**
+     * One turn for all that one read brings: a fiber for each message would cost several times what handling it does.
+     */
     const wake = (line: Line): void => {
-      if (line.running || !isReady(line)) return
+      if (line.woken || line.running || !isOpen) return
+      line.woken = true
+      queueMicrotask(() => {
+        line.woken = false
+        if (!line.running && isOpen) turn(line)
+      })
+    }
+
+    const turn = (line: Line): void => {
+      if (!isOneWayNext(line)) return settle(line)
       line.running = true
-      fork(loop(line))
+      fork(loop(line)).addObserver(() => {
+        line.running = false
+        // A message may have come after the loop last looked.
+        if (isReady(line)) wake(line)
+        settle(line)
+      })
+    }
+
+    /** Starts the requests that are next, as far as they may run; whether a one-way message follows then. */
+    const isOneWayNext = (line: Line): boolean => {
+      const { inbox } = line.connection
+      while (isReady(line)) {
+        if (inbox.peek()?.envelope.expectsReply !== true) return true
+        if (line.active >= options.concurrency) return false
+        const next = inbox.shift()
+        if (next !== undefined) start(line, next.envelope)
+      }
+      return false
     }
 
     const loop = (line: Line): Effect.Effect<void> =>
       Effect.whileLoop({
-        while: () => isReady(line),
-        body: () => step(line),
+        while: () => isOneWayNext(line),
+        body: () => {
+          const next = line.connection.inbox.shift()
+          return next === undefined ? Effect.void : options.handle(line.connection, next.envelope)
+        },
         step: () => {}
-      }).pipe(
-        Effect.ensuring(
-          Effect.sync(() => {
-            line.running = false
-            // A message may have come after the loop last looked.
-            wake(line)
-            settle(line)
-          })
-        )
-      )
-
-    const step = (line: Line): Effect.Effect<void> => {
-      const next = line.connection.inbox.shift()
-      if (next === undefined) return Effect.void
-      if (next.envelope.expectsReply !== true) return options.handle(line.connection, next.envelope)
-      return line.active < options.concurrency
-        ? Effect.sync(() => start(line, next.envelope))
-        : Effect.flatMap(lessActive(line), () => Effect.sync(() => start(line, next.envelope)))
-    }
-
-    const lessActive = (line: Line): Effect.Effect<void> =>
-      Effect.async((resume) => {
-        if (line.active < options.concurrency) return resume(Effect.void)
-        line.unblock = () => resume(Effect.void)
       })
 
     const start = (line: Line, envelope: Envelope): void => {
       line.active++
-      fork(
-        options.handleRequest(line.connection, envelope).pipe(
-          Effect.ensuring(
-            Effect.sync(() => {
-              line.active--
-              const { unblock } = line
-              line.unblock = undefined
-              unblock?.()
-              settle(line)
-            })
-          )
-        )
-      )
+      fork(options.handleRequest(line.connection, envelope)).addObserver(() => {
+        line.active--
+        if (isReady(line)) wake(line)
+        settle(line)
+      })
     }
 
     /** After a line has come to rest: those that wait for it go on, and what is over is forgotten. */
     const settle = (line: Line): void => {
       for (const next of line.after) {
-        wake(next)
+        if (isReady(next)) wake(next)
         // With nothing of its own to deliver it has come to rest as well.
-        if (!next.running && next.before.length === 0) settle(next)
+        else if (!next.running && next.before.length === 0) settle(next)
       }
       const { connection } = line
       if (
@@ -146,7 +153,7 @@ export const make = (options: {
       ) {
         lines.delete(connection)
       }
-      if (isIdle()) for (const tell of whenIdle) tell()
+      if (whenIdle.size > 0 && isIdle()) for (const tell of whenIdle) tell()
     }
 
     const isIdle = (): boolean => {

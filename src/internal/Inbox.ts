@@ -49,6 +49,11 @@ export class Inbox {
     }
   }
 
+  /** The oldest, which stays. */
+  peek(): Incoming | undefined {
+    return this.queue.peek()
+  }
+
   shift(): Incoming | undefined {
     const next = this.queue.shift()
     if (next === undefined) return undefined

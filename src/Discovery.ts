@@ -277,7 +277,7 @@ export const make = Effect.gen(function* () {
       open.delete(oldest)
     }
     open.add(request.id)
-    connection.sendControl(node.encode(request))
+    connection.sendControl(node.encodeOwn(request))
   }
 
   const tell = (

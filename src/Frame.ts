@@ -51,11 +51,27 @@ export const isFault = (next: Uint8Array | Fault | undefined): next is Fault =>
 
 const textEncoder = new TextEncoder()
 
-// Below this many units a loop is faster than the call into the encoder.
-const loopLimit = 80
+// Frames up to `smallUnits` share arrays of this length: one of its own costs more than the encoding. What waits can hold
+// on to no more than one such array for each frame.
+const slabBytes = 8192
+const smallUnits = 2048
+
+let slab = new Uint8Array(0)
+let slabUsed = 0
+
+/** So many bytes that are nobody's yet. */
+const reserve = (bytes: number): Uint8Array => {
+  if (bytes > smallUnits) return new Uint8Array(bytes)
+  if (slabUsed + bytes > slab.length) {
+    slab = new Uint8Array(slabBytes)
+    slabUsed = 0
+  }
+  return slab.subarray(slabUsed, (slabUsed += bytes))
+}
 
 /**
- * The frame of a JSON text: header and body in one array of its own. A lone surrogate becomes U+FFFD.
+ * The frame of a JSON text: header and body in one array, which may be a view of a larger one. Frames made one after the
+ * other often lie one after the other. A lone surrogate becomes U+FFFD.
  *
  * @since 0.1.0
  * @category encoding
@@ -63,17 +79,8 @@ const loopLimit = 80
 export const encode = (json: string): Uint8Array => {
   const units = json.length
   // As long as it must be where the text is ASCII, as nearly all is.
-  const frame = new Uint8Array(headerBytes + units)
-  if (units >= loopLimit) {
-    if (textEncoder.encodeInto(json, frame.subarray(headerBytes)).read < units) return encodeWide(json)
-  } else {
-    for (let i = 0; i < units; i++) {
-      const unit = json.charCodeAt(i)
-      if (unit > 0x7f) return encodeWide(json)
-      frame[headerBytes + i] = unit
-    }
-  }
-  return writeHeader(frame)
+  const frame = reserve(headerBytes + units)
+  return textEncoder.encodeInto(json, frame.subarray(headerBytes)).read < units ? encodeWide(json) : writeHeader(frame)
 }
 
 const encodeWide = (json: string): Uint8Array => {

@@ -48,14 +48,18 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
     readonly random: () => number
     /** A message of this node: a new id, and the time of day. */
     readonly compose: (type: string, payload: JsonObject, routing?: Routing) => Envelope
-    /** The frame of a message. */
+    /** The frame of a message of whatever node. */
     readonly encode: (envelope: Envelope) => Uint8Array
+    /** The frame of a message that this node has composed. */
+    readonly encodeOwn: (envelope: Envelope) => Uint8Array
     /** The frame of a message of the protocol, for one link. */
     readonly control: (type: string, payload: JsonObject, replyTo?: string) => Uint8Array
   }
 >() {}
 
 const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
+
+const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encode(Message.encodeOwn(envelope))
 
 /**
  * This node, with the id of {@link NodeIdentity} and a random session.
@@ -105,7 +109,9 @@ export const make = Effect.gen(function* () {
     random: () => generator.number(),
     compose,
     encode,
-    control: (type, payload, replyTo) => encode(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))
+    encodeOwn,
+    control: (type, payload, replyTo) =>
+      encodeOwn(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))
   })
 })
 

@@ -260,6 +260,27 @@ const routedFault = (parsed: { readonly [member: string]: unknown }, text: strin
 export const encode = (envelope: Envelope): string => JSON.stringify(envelope)
 
 /**
+ * The same for an envelope with no unknown member and with an `id` that needs no escapes in JSON, as this node's own have.
+ * Only the payload is left to `JSON.stringify`, which takes half the time: the rest is put together as it is.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeOwn = (envelope: Envelope): string => {
+  const { expectsReply, payload, recipient, replyTo, signature, ttl } = envelope
+  // Each name, type and timestamp consists of characters that stand for themselves; the id of another's message may not.
+  return (
+    `{"type":"${envelope.type}","id":"${envelope.id}","sender":"${envelope.sender}","timestamp":"${envelope.timestamp}"` +
+    (recipient === undefined ? "" : `,"recipient":"${recipient}"`) +
+    (ttl === undefined ? "" : `,"ttl":${ttl}`) +
+    (replyTo === undefined ? "" : `,"replyTo":${JSON.stringify(replyTo)}`) +
+    (expectsReply === undefined ? "" : `,"expectsReply":true`) +
+    (signature === undefined ? "" : `,"signature":${JSON.stringify(signature)}`) +
+    `,"payload":${JSON.stringify(payload)}}`
+  )
+}
+
+/**
  * What in a value makes it no payload: it is not a plain object, or holds something that JSON cannot carry to the other
  * end as it is. Given as `path: what`, or `undefined` where there is nothing. Refused are bigint, function, symbol,
  * `undefined` in an array, NaN and infinities, objects of any class (Date, Map, …), cycles, lone surrogates, and nesting

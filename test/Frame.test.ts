@@ -66,11 +66,13 @@ describe("Frame.encode", () => {
     assert.deepStrictEqual(Frame.encode("a\ud834"), Uint8Array.of(0, 0, 0, 4, 0x61, 0xef, 0xbf, 0xbd))
   })
 
-  it("gives arrays that share no memory", () => {
+  it("gives frames that share no byte, and keeps no more alive with a short one than 8 KiB", () => {
     const [first, second] = [Frame.encode("{}"), Frame.encode("{}")]
     first.fill(0)
     assert.deepStrictEqual(second, Uint8Array.of(0, 0, 0, 2, 0x7b, 0x7d))
-    assert.strictEqual(second.buffer.byteLength, 6)
+    const frames = Array.from({ length: 3000 }, (_, i) => Frame.encode(String(i).padEnd((i * 7) % 3000, ".")))
+    frames.forEach((frame, i) => assert.strictEqual(text(frame.subarray(4)), String(i).padEnd((i * 7) % 3000, ".")))
+    for (const frame of frames) assert.isAtMost(frame.buffer.byteLength, Math.max(frame.length, 8192))
   })
 })
 

@@ -299,6 +299,22 @@ describe("Message.decode", () => {
   })
 })
 
+describe("Message.encodeOwn", () => {
+  it("says the same as encode, of whatever a node composes", () => {
+    const own = fc.record({ ...good, id: fc.constant("5f0c-1z") }, { requiredKeys: [...requiredKeys] })
+    fc.assert(
+      fc.property(own as fc.Arbitrary<Message.Envelope>, (envelope) => {
+        assert.deepStrictEqual(JSON.parse(Message.encodeOwn(envelope)), JSON.parse(Message.encode(envelope)))
+      })
+    )
+  })
+
+  it("escapes the id of the message that is answered", () => {
+    const answer = { ...base, sender: NodeId.make("node-a"), replyTo: 'a"b\\c' }
+    assert.deepStrictEqual(JSON.parse(Message.encodeOwn(answer)), answer)
+  })
+})
+
 describe("Message.payloadFault", () => {
   it("finds nothing in plain JSON data, which comes back the same", () => {
     const plain = fc.dictionary(fc.fullUnicodeString(), fc.jsonValue({ noUnicodeString: false }))

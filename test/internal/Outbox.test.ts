@@ -153,6 +153,32 @@ describe("Outbox order", () => {
   })
 })
 
+describe("Outbox chunks", () => {
+  it("frames that lie one after the other in memory are one chunk, and no others", async () => {
+    const written: Array<ReadonlyArray<Uint8Array>> = []
+    const link = new ManualLink()
+    link.write = (chunks) => void written.push(chunks)
+    const outbox = new Outbox(link, wide, () => {})
+    const memory = Uint8Array.from({ length: 40 }, (_, i) => i)
+    const parts = [
+      memory.subarray(0, 5),
+      memory.subarray(5, 9),
+      memory.subarray(9, 20),
+      // With a gap before, of other memory, and behind what was last.
+      memory.subarray(21, 25),
+      Uint8Array.of(100, 101),
+      memory.subarray(25, 30),
+      memory.subarray(0, 3)
+    ]
+    for (const part of parts) outbox.offer({ frame: part, id: undefined })
+    await turn()
+    assert.deepStrictEqual(
+      written[0]?.map((chunk) => Array.from(chunk)),
+      [Array.from(memory.subarray(0, 20)), [21, 22, 23, 24], [100, 101], [25, 26, 27, 28, 29], [0, 1, 2]]
+    )
+  })
+})
+
 describe("Outbox at its end", () => {
   it("finish refuses those who wait, writes what is queued, then the last frame, and takes nothing more", async () => {
     const { link, outbox } = make({ messages: 1, bytes: 100 })

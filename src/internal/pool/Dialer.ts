@@ -83,7 +83,7 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
               done: (outcome) => Deferred.unsafeDone(result, outcome)
             })
           )
-          connection.sendControl(node.encode(hello))
+          connection.sendControl(node.encodeOwn(hello))
           return yield* restore(Deferred.await(result)).pipe(
             Effect.onInterrupt(() =>
               Effect.sync(() => {

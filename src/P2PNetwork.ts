@@ -25,8 +25,9 @@ import * as LocalNode from "./LocalNode.js"
 import type { JsonObject } from "./Message.js"
 import type { MessageType, Received, RequestType } from "./MessageType.js"
 import { NetworkConfig } from "./NetworkConfig.js"
-import { AddressInvalid, BatchFailed, IdentityMismatch, NetworkNotRunning } from "./NetworkError.js"
+import { AddressInvalid, IdentityMismatch, NetworkNotRunning } from "./NetworkError.js"
 import type {
+  BatchFailed,
   ConnectError,
   HandlerExists,
   ListenFailed,
@@ -457,22 +458,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
       sendMessage: (peer, type, payload, sendOptions) =>
         whileRunning(router.sendMessage(peer, type, payload, sendOptions)),
       sendMessages: (peer, type, payloads) =>
-        Effect.suspend(() => {
-          const ids: Array<string> = []
-          return Effect.forEach(
-            payloads,
-            (payload) =>
-              Effect.map(whileRunning(router.sendMessage(peer, type, payload)), (id) => {
-                ids.push(id)
-              }),
-            { discard: true }
-          ).pipe(
-            Effect.mapBoth({
-              onFailure: (error: SendError) => new BatchFailed({ taken: ids.length, error }),
-              onSuccess: () => ids
-            })
-          )
-        }),
+        router.sendMessages(peer, type, payloads, () => (running === undefined ? new NetworkNotRunning() : undefined)),
       request: (peer, type, payload, { relay, timeout } = {}) =>
         whileRunning(
           router.request(peer, type, payload, {

@@ -13,7 +13,6 @@ import * as FiberRef from "effect/FiberRef"
 import * as Layer from "effect/Layer"
 import * as Mailbox from "effect/Mailbox"
 import * as Option from "effect/Option"
-import * as Ref from "effect/Ref"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -55,6 +54,13 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
       payload: A,
       options?: SendOptions
     ) => Effect.Effect<string, NetworkError.SendError>
+    /** Many of one type, in order: their ids. `check` is asked before each whether it may still be sent. */
+    readonly sendMessages: <A, I>(
+      peer: string,
+      type: MessageType<A, I>,
+      payloads: Iterable<A>,
+      check?: () => NetworkError.SendError | undefined
+    ) => Effect.Effect<ReadonlyArray<string>, NetworkError.BatchFailed>
     readonly request: <A, B, F, I>(
       peer: string,
       type: RequestType<A, B, F, I>,
@@ -160,7 +166,7 @@ export const make = Effect.gen(function* () {
     if (first === undefined || via === undefined) {
       return Effect.fail(new NetworkError.PeerNotConnected({ peer: recipient }))
     }
-    const frame = node.encode(envelope)
+    const frame = node.encodeOwn(envelope)
     const taken = ways.filter((way) => isTaken(way, frame, envelope.id))
     return taken.length > 0 ? Effect.succeed(envelope.id) : sending.hand(first, via, envelope)
   }
@@ -174,8 +180,8 @@ export const make = Effect.gen(function* () {
     payload: A,
     { relay = false }: SendOptions = {}
   ): Effect.Effect<string, NetworkError.SendError> =>
-    Effect.flatMap(Ref.get(pool.live), (live): Effect.Effect<string, NetworkError.SendError> => {
-      const connection = live.get(peer as NodeId)
+    Effect.suspend((): Effect.Effect<string, NetworkError.SendError> => {
+      const connection = pool.unsafeLive().get(peer as NodeId)
       if (connection === undefined && !(relay && NodeIds.is(peer))) {
         return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
       }
@@ -187,19 +193,41 @@ export const make = Effect.gen(function* () {
         : sending.hand(connection, recipient, node.compose(type.name, encoded.right))
     })
 
+  const sendMessages = <A, I>(
+    peer: string,
+    type: MessageType<A, I>,
+    payloads: Iterable<A>,
+    check: () => NetworkError.SendError | undefined = () => undefined
+  ): Effect.Effect<ReadonlyArray<string>, NetworkError.BatchFailed> =>
+    Effect.suspend(() => {
+      const left = payloads[Symbol.iterator]()
+      return sending.handAll(
+        peer as NodeId,
+        (): Either.Either<Sending.Composed, NetworkError.SendError> | undefined => {
+          const next = left.next()
+          if (next.done === true) return undefined
+          const refusal = check()
+          if (refusal !== undefined) return Either.left(refusal)
+          const connection = pool.unsafeLive().get(peer as NodeId)
+          if (connection === undefined) return Either.left(new NetworkError.PeerNotConnected({ peer }))
+          const encoded = Sending.encodePayload(type, next.value)
+          return Either.isLeft(encoded)
+            ? Either.left(encoded.left)
+            : Either.right({ connection, envelope: node.compose(type.name, encoded.right) })
+        }
+      )
+    })
+
   const broadcast = <A, I>(
     type: MessageType<A, I>,
     payload: A
   ): Effect.Effect<BroadcastReceipt, NetworkError.PayloadInvalid | NetworkError.MessageTooLarge> =>
-    Effect.flatMap(
-      Ref.get(pool.live),
-      (live): Effect.Effect<BroadcastReceipt, NetworkError.PayloadInvalid | NetworkError.MessageTooLarge> => {
-        const encoded = Sending.encodePayload(type, payload)
-        return Either.isLeft(encoded)
-          ? Effect.fail(encoded.left)
-          : sending.fanOut(node.compose(type.name, encoded.right, { ttl: config.broadcastTtl }), live)
-      }
-    )
+    Effect.suspend((): Effect.Effect<BroadcastReceipt, NetworkError.PayloadInvalid | NetworkError.MessageTooLarge> => {
+      const encoded = Sending.encodePayload(type, payload)
+      return Either.isLeft(encoded)
+        ? Effect.fail(encoded.left)
+        : sending.fanOut(node.compose(type.name, encoded.right, { ttl: config.broadcastTtl }), pool.unsafeLive())
+    })
 
   // --- Requests ---
 
@@ -209,8 +237,8 @@ export const make = Effect.gen(function* () {
     payload: A,
     { relay = false, timeout = config.requestTimeout }: RequestOptions = {}
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
-    Effect.flatMap(Ref.get(pool.live), (live): Effect.Effect<B, NetworkError.RequestError | F> => {
-      const connection = live.get(peer as NodeId)
+    Effect.suspend((): Effect.Effect<B, NetworkError.RequestError | F> => {
+      const connection = pool.unsafeLive().get(peer as NodeId)
       const isRelayed = connection === undefined && relay && NodeIds.is(peer)
       const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
@@ -452,6 +480,7 @@ export const make = Effect.gen(function* () {
 
   return Router.of({
     sendMessage,
+    sendMessages,
     request,
     broadcast,
     handle,

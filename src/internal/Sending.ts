@@ -19,6 +19,12 @@ import type { BroadcastReceipt } from "../Peer.js"
 /** Why a message was not handed over. */
 export type HandError = NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout
 
+/** A message for a connection. */
+export interface Composed {
+  readonly connection: Connection
+  readonly envelope: Envelope
+}
+
 export interface Sending {
   /** The frame, if the other end takes one so long. */
   readonly encodeFor: (
@@ -34,6 +40,14 @@ export interface Sending {
   ) => () => void
   /** The message's id, once it is handed over. */
   readonly hand: (connection: Connection, peer: NodeId, envelope: Envelope) => Effect.Effect<string, HandError>
+  /**
+   * Hands over what `next` composes, one message after the other, until it has no more: their ids. Waits only where there is
+   * no room, so that a batch costs an Effect for each wait instead of several for each message.
+   */
+  readonly handAll: (
+    peer: NodeId,
+    next: () => Either.Either<Composed, NetworkError.SendError> | undefined
+  ) => Effect.Effect<ReadonlyArray<string>, NetworkError.BatchFailed>
   /** Hands the message to all that are there, each waited for at most once. */
   readonly fanOut: (
     envelope: Envelope,
@@ -43,7 +57,7 @@ export interface Sending {
 
 export const make = (
   config: Pick<Settings, "sendTimeout" | "maxMessageBytes">,
-  { deadlines, encode }: Pick<LocalNode["Type"], "deadlines" | "encode">
+  { deadlines, encodeOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn">
 ): Sending => {
   const sendTimeout = Duration.toMillis(config.sendTimeout)
   /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
@@ -53,7 +67,7 @@ export const make = (
     connection: Connection,
     envelope: Envelope
   ): Either.Either<Uint8Array, NetworkError.MessageTooLarge> => {
-    const frame = encode(envelope)
+    const frame = encodeOwn(envelope)
     const limit = longest(connection)
     const bytes = frame.length - Frame.headerBytes
     return bytes > limit
@@ -96,18 +110,52 @@ export const make = (
     const frame = encodeFor(connection, envelope)
     if (Either.isLeft(frame)) return Effect.fail(frame.left)
     const message = { frame: frame.right, id: envelope.id }
-    if (connection.outbox.offer(message)) return Effect.succeed(envelope.id)
-    return Effect.async((resume) => {
+    return connection.outbox.offer(message) ? Effect.succeed(envelope.id) : wait(connection, peer, message)
+  }
+
+  const wait = (
+    connection: Connection,
+    peer: NodeId,
+    message: { readonly frame: Uint8Array; readonly id: string }
+  ): Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout> =>
+    Effect.async((resume) => {
       const cancel = enqueue(connection, peer, message, (failure) =>
-        resume(failure === undefined ? Effect.succeed(envelope.id) : Effect.fail(failure))
+        resume(failure === undefined ? Effect.succeed(message.id) : Effect.fail(failure))
       )
       return Effect.sync(cancel)
     })
-  }
+
+  const handAll: Sending["handAll"] = (peer, next) =>
+    Effect.suspend(() => {
+      const ids: Array<string> = []
+      const fail = (error: NetworkError.SendError) =>
+        Effect.fail(new NetworkError.BatchFailed({ taken: ids.length, error }))
+      const goOn = (): Effect.Effect<ReadonlyArray<string>, NetworkError.BatchFailed> => {
+        for (let composed = next(); composed !== undefined; composed = next()) {
+          if (Either.isLeft(composed)) return fail(composed.left)
+          const { connection, envelope } = composed.right
+          const frame = encodeFor(connection, envelope)
+          if (Either.isLeft(frame)) return fail(frame.left)
+          const message = { frame: frame.right, id: envelope.id }
+          if (!connection.outbox.offer(message)) {
+            return Effect.matchEffect(wait(connection, peer, message), {
+              onFailure: fail,
+              onSuccess: (id) => {
+                ids.push(id)
+                return goOn()
+              }
+            })
+          }
+          ids.push(envelope.id)
+        }
+        return Effect.succeed(ids)
+      }
+      return goOn()
+    })
 
   const fanOut: Sending["fanOut"] = (envelope, live) => {
     const { id, type } = envelope
-    const relayed = encode(envelope)
+    const relayed = encodeOwn(envelope)
     const bytes = bodyBytes(relayed)
     if (bytes > config.maxMessageBytes) {
       return Effect.fail(new NetworkError.MessageTooLarge({ type, bytes, limit: config.maxMessageBytes }))
@@ -122,7 +170,7 @@ export const make = (
       failed.push({ peer, error: { _tag: error._tag, message: error.message } })
     }
     for (const [peer, connection] of live) {
-      const frame = relays(connection) ? relayed : (plain ??= encode(direct as Envelope))
+      const frame = relays(connection) ? relayed : (plain ??= encodeOwn(direct as Envelope))
       if (!fits(connection, frame)) {
         refuse(peer, new NetworkError.MessageTooLarge({ type, bytes, limit: longest(connection) }))
       } else if (connection.outbox.offer({ frame, id })) {
@@ -152,7 +200,7 @@ export const make = (
       : Effect.as(Effect.all(waiting, { concurrency: "unbounded", discard: true }), receipt)
   }
 
-  return { encodeFor, enqueue, hand, fanOut }
+  return { encodeFor, enqueue, hand, handAll, fanOut }
 }
 
 export const encodePayload = <A, I>(

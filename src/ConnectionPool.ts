@@ -120,6 +120,7 @@ export const make = Effect.gen(function* () {
     closed: (connection) => {
       admission.closed(connection)
       peers.closed(connection)
+      places.closed(connection)
       state.receiver?.closed(connection)
       for (const tell of state.whenClosed) tell()
     }

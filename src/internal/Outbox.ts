@@ -45,6 +45,8 @@ export class Outbox {
   private dataBytes = 0
   private controlBytes = 0
   private rest: Uint8Array | undefined
+  /** The message whose first part has been written, while the rest has not. */
+  private begun: Outgoing | undefined
   private writing = false
   private scheduled = false
   /** Takes data; takes frames of the protocol. */
@@ -74,6 +76,11 @@ export class Outbox {
 
   get isWriting(): boolean {
     return this.writing
+  }
+
+  /** A message of which the link took the beginning and not the end: if the link is gone, it is lost. */
+  get unfinished(): Outgoing | undefined {
+    return this.begun
   }
 
   get isParked(): boolean {
@@ -248,7 +255,10 @@ export class Outbox {
       bytes += slice.length
     }
     const hasRoom = (): boolean => bytes < sliceBytes && this.rest === undefined
-    if (this.rest !== undefined) take(this.rest)
+    if (this.rest !== undefined) {
+      take(this.rest)
+      if (this.rest === undefined) this.begun = undefined
+    }
     const wasFull = this.isControlFull
     while (hasRoom()) {
       const frame = this.control.shift()
@@ -265,6 +275,7 @@ export class Outbox {
       this.dataBytes -= next.frame.length
       this.framesOut++
       take(next.frame)
+      if (this.rest !== undefined) this.begun = next
     }
     if (bytes === 0 && this.last !== undefined) {
       const frame = this.last

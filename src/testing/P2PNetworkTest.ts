@@ -299,6 +299,7 @@ const make = <R = never>(options: P2PNetworkMemory.Options<R> = {}) =>
       handlers: [...(options.handlers ?? []), marks.handler]
     }).pipe(
       Effect.provideService(MemoryTransport.MemoryNetwork, {
+        ...memory,
         transport: (host) => gates.through(memory.transport(host))
       })
     )

@@ -171,10 +171,10 @@ describe("delivered", () => {
   )
 })
 
-describe("a simulated network", () => {
-  const simulated = <A, E>(program: Effect.Effect<A, E, SimulatedNetwork.SimulatedNetwork | Scope.Scope>) =>
-    SimulatedNetwork.run({ limit: "1 hour" })(program)
+const simulated = <A, E>(program: Effect.Effect<A, E, SimulatedNetwork.SimulatedNetwork | Scope.Scope>) =>
+  SimulatedNetwork.run({ limit: "1 hour" })(program)
 
+describe("a simulated network", () => {
   it.effect("is held to the same expectations, by its own clock", () =>
     simulated(
       Effect.gen(function* () {

@@ -30,6 +30,8 @@ export interface Slots {
   readonly handOver: (loser: Connection) => void
   /** It serves no more. */
   readonly ended: (connection: Connection, error: NetworkError.ConnectionError, unsent: ReadonlyArray<Outgoing>) => void
+  /** Its link is gone: a message of which it took a part only is lost. */
+  readonly closed: (connection: Connection) => void
   /** Takes the peer's connections out of service, to be closed once what is queued has gone out. */
   readonly retire: (id: NodeId, refusal: Handshake.Refusal, drainMillis: number) => ReadonlyArray<Connection>
 }
@@ -254,6 +256,14 @@ export const make = (state: State, peers: Peers): Slots => {
     } else if (ids.length > 0) report({ _tag: "Lost", peer: id, unsent: ids })
   }
 
+  const closed = (connection: Connection): void => {
+    const { unfinished } = connection.outbox
+    const id = connection.identity?.id
+    if (unfinished?.id === undefined || id === undefined) return
+    stats.count("lost")
+    report({ _tag: "Lost", peer: id, unsent: [unfinished.id] })
+  }
+
   /** The peer has no connection any more. */
   const leave = (id: NodeId, error: NetworkError.ConnectionError, unsent: ReadonlyArray<Outgoing>): void => {
     const now = deadlines.now()
@@ -294,5 +304,5 @@ export const make = (state: State, peers: Peers): Slots => {
     return closing
   }
 
-  return { compare, admit, handOver, ended, retire }
+  return { compare, admit, handOver, ended, closed, retire }
 }

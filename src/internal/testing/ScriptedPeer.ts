@@ -123,7 +123,7 @@ export class ScriptedPeer {
         }
         const layer = P2PNetworkMemory.layer({ ...passive, ...this.options, nodeId: this.id, handlers: [taken] })
         const context = yield* Layer.buildWithScope(
-          Layer.provide(layer, Layer.succeed(MemoryNetwork, { transport })),
+          Layer.provide(layer, Layer.succeed(MemoryNetwork, { ...memory, transport })),
           scope
         )
         const node = Context.get(context, P2PNetwork)

@@ -51,6 +51,18 @@ const check = (property: string, isSo: boolean, detail: () => string): Effect.Ef
 /** Milliseconds after the last fault in which all has to be well again: silence noticed, two healings, and a dial. */
 export const settling = times.heartbeatTimeout + 2 * 1.2 * times.healingInterval + times.connectTimeout + 1_500
 
+const runOf = (host: string, starts: number): Run => `${host}/${starts}`
+
+const poolOf = (node: SimulatedNode): ConnectionPool["Type"] | undefined => {
+  const parts = node.parts()
+  return parts === undefined ? undefined : Context.get(parts, ConnectionPool)
+}
+
+const connected = (node: SimulatedNode) =>
+  Effect.map(Effect.orDie(node.network.peers({ status: ["connected", "suspect"] })), (peers) =>
+    peers.map(({ id }) => id).sort()
+  )
+
 export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan, tally: Tally) =>
   Effect.gen(function* () {
     const simulated = yield* SimulatedNetwork
@@ -59,7 +71,6 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
     const started = yield* simulated.elapsed
     const truth = Truth.make(plan, started)
     const ballast = "x".repeat(profile.ballast)
-    const runOf = (host: string, starts: number): Run => `${host}/${starts}`
     let now = started
     wire.now = () => now
 
@@ -118,11 +129,6 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
     const all = [...nodes.values()]
 
     // --- What must hold at each instant ---
-
-    const poolOf = (node: SimulatedNode): ConnectionPool["Type"] | undefined => {
-      const parts = node.parts()
-      return parts === undefined ? undefined : Context.get(parts, ConnectionPool)
-    }
 
     const limits = {
       peers: profile.settings.maxPeers ?? 256,
@@ -239,10 +245,6 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
     yield* FaultPlan.play(plan)
     yield* Effect.sleep(settling)
 
-    const connected = (node: SimulatedNode) =>
-      Effect.map(Effect.orDie(node.network.peers({ status: ["connected", "suspect"] })), (peers) =>
-        peers.map(({ id }) => id).sort()
-      )
     const views = new Map<string, ReadonlyArray<string>>()
     for (const node of all) views.set(node.id, yield* connected(node))
     const shown = (): string => [...views].map(([id, peers]) => `${id}: ${peers.join(" ")}`).join("; ")
@@ -317,7 +319,7 @@ const doubled = (
   }
   for (const [pair, [one, ...more]] of open) {
     if (more.length > 0) return `${pair} has ${more.length + 1}`
-    const [other] = open.get(pair.split(">").reverse().join(">")) ?? []
+    const [other] = open.get(pair.split(">").toReversed().join(">")) ?? []
     if (one === undefined || other?.local.toString() !== one.remote.toString()) return `${pair} is not the other's`
   }
   return undefined

@@ -476,6 +476,8 @@ export const make = <R = never>(options: Options<R> = {}) =>
       waitForPeers: (n) =>
         Effect.async((resume) => {
           const check = (): void => {
+            // Each connected peer is live: as long as these are too few, as after most events, nobody need be shown.
+            if (pool.unsafeLive().size < n) return
             const peers = connectedPeers()
             if (peers.length < n) return
             whenConnected.delete(check)

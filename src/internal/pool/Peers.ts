@@ -40,9 +40,26 @@ export const make = ({ all, book, slots }: State): Peers => {
   const past = new Map<NodeId, MutableTotals>()
   const pastOfAll = noTraffic()
 
-  const show = (record: PeerBook.PeerRecord): Peer => {
-    const totals = { ...(past.get(record.id) ?? noTraffic()) }
-    for (const connection of all) if (connection.identity?.id === record.id) addTraffic(totals, connection)
+  const trafficOf = (id: NodeId): Totals => {
+    const totals = { ...(past.get(id) ?? noTraffic()) }
+    for (const connection of all) if (connection.identity?.id === id) addTraffic(totals, connection)
+    return totals
+  }
+
+  /** The same of all peers, in one pass over the connections. */
+  const trafficOfAll = (): ReadonlyMap<NodeId, Totals> => {
+    const traffic = new Map(Array.from(past, ([id, totals]) => [id, { ...totals }]))
+    for (const connection of all) {
+      const id = connection.identity?.id
+      if (id === undefined) continue
+      const totals = traffic.get(id) ?? noTraffic()
+      traffic.set(id, totals)
+      addTraffic(totals, connection)
+    }
+    return traffic
+  }
+
+  const show = (record: PeerBook.PeerRecord, totals: Totals): Peer => {
     const trips = slots.get(record.id)?.current.roundTrips
     return {
       id: record.id,
@@ -65,9 +82,14 @@ export const make = ({ all, book, slots }: State): Peers => {
   return {
     get: (id) => {
       const record = Option.getOrUndefined(HashMap.get(book.get().peers, id))
-      return record === undefined ? undefined : show(record)
+      return record === undefined ? undefined : show(record, trafficOf(id))
     },
-    all: () => [...HashMap.values(book.get().peers)].map(show),
+    all: () => {
+      const traffic = trafficOfAll()
+      return Array.from(HashMap.values(book.get().peers), (record) =>
+        show(record, traffic.get(record.id) ?? noTraffic())
+      )
+    },
     totals: () => {
       const totals = { ...pastOfAll }
       for (const connection of all) addTraffic(totals, connection)

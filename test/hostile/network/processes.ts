@@ -9,26 +9,32 @@ import { closeSync, openSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 
 /** Starts a process, which tells line by line. Scope: kills it, and waits until it is gone. */
-const start = (
+export const start = (
   args: ReadonlyArray<string>,
-  options: { readonly env?: Readonly<Record<string, string>>; readonly log?: string },
+  options: {
+    readonly env?: Readonly<Record<string, string>>
+    readonly log?: string
+    /** A command that runs another in its place. */
+    readonly within?: ReadonlyArray<string>
+  },
   onLine: (line: string) => void
 ): Effect.Effect<{ readonly child: ChildProcess; readonly gone: Effect.Effect<void> }, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
       const gone = Deferred.unsafeMake<void>(FiberId.none)
       const log = options.log === undefined ? undefined : openSync(options.log, "a")
-      const child = spawn(process.execPath, args, {
+      const [program = "", ...rest] = [...(options.within ?? []), process.execPath, ...args]
+      const child = spawn(program, rest, {
         env: { PATH: process.env["PATH"], ...options.env },
         stdio: ["pipe", "pipe", log ?? "inherit"]
       })
       if (log !== undefined) closeSync(log)
       child.on("close", () => Deferred.unsafeDone(gone, Effect.void))
       child.stdin?.on("error", () => undefined)
-      let rest = ""
+      let begun = ""
       child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-        const lines = `${rest}${chunk}`.split("\n")
-        rest = lines.pop() ?? ""
+        const lines = `${begun}${chunk}`.split("\n")
+        begun = lines.pop() ?? ""
         for (const line of lines) onLine(line)
       })
       return { child, gone: Deferred.await(gone) }

@@ -1,0 +1,136 @@
+/**
+ * Hosts without machines: network namespaces with an address each, on the ports of a switch that is a namespace as well.
+ * The switch has two bridges, so that it can be split in two.
+ */
+import * as Effect from "effect/Effect"
+import type * as Scope from "effect/Scope"
+import { execFile } from "node:child_process"
+import { promisify } from "node:util"
+
+const execute = promisify(execFile)
+
+const run = (program: "ip" | "tc", ...args: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.promise(() => execute(program, args)))
+
+const prefix = (): string => {
+  const given = process.env["SYNAPSE_HOSTS_PREFIX"]
+  if (given === undefined) throw new Error("run it as: npm run test:hosts")
+  return given
+}
+
+let switches = 0
+
+export type Bridge = "left" | "right"
+
+export interface Switch {
+  /** A host that runs, with the address 10.99.0.`number`. Scope: it is gone. */
+  readonly host: (number: number) => Effect.Effect<Host, never, Scope.Scope>
+}
+
+export class Host {
+  readonly name: string
+  readonly namespace: string
+  address: string
+  /** The command that runs another on this host. */
+  readonly within: ReadonlyArray<string>
+  private readonly number: number
+  private readonly hub: string
+  private readonly port: string
+
+  constructor(hub: string, number: number) {
+    this.number = number
+    this.hub = hub
+    this.name = `h${String(number).padStart(2, "0")}`
+    this.namespace = `${hub}-${this.name}`
+    this.address = `10.99.0.${number}`
+    this.port = `port${number}`
+    this.within = ["ip", "netns", "exec", this.namespace]
+  }
+
+  /** It has power: nothing is left of what its system knew, but it has the same address and the same card. */
+  get powerOn(): Effect.Effect<void> {
+    const card = `02:00:0a:63:00:${this.number.toString(16).padStart(2, "0")}`
+    const make = ["link", "add", this.port, "type", "veth", "peer", "name", "eth0", "address", card]
+    return Effect.all(
+      [
+        run("ip", "netns", "add", this.namespace),
+        run("ip", "-n", this.hub, ...make, "netns", this.namespace),
+        run("ip", "-n", this.namespace, "link", "set", "lo", "up"),
+        run("ip", "-n", this.namespace, "address", "add", `${this.address}/16`, "dev", "eth0"),
+        run("ip", "-n", this.namespace, "link", "set", "eth0", "up"),
+        this.move("left"),
+        this.plug
+      ],
+      { discard: true }
+    )
+  }
+
+  /** Its network is gone with all connections, and nobody hears of it. Its processes must have been killed. */
+  get powerOff(): Effect.Effect<void> {
+    return run("ip", "netns", "delete", this.namespace)
+  }
+
+  get plug(): Effect.Effect<void> {
+    return run("ip", "-n", this.hub, "link", "set", this.port, "up")
+  }
+
+  /** Packets vanish, both ways. */
+  get unplug(): Effect.Effect<void> {
+    return run("ip", "-n", this.hub, "link", "set", this.port, "down")
+  }
+
+  move(bridge: Bridge): Effect.Effect<void> {
+    return run("ip", "-n", this.hub, "link", "set", this.port, "master", bridge)
+  }
+
+  /** Has that address now, and not the one it had. */
+  renumber(address: string): Effect.Effect<void> {
+    return Effect.all(
+      [
+        // In this order, since the second address of a network goes with its first.
+        run("ip", "-n", this.namespace, "address", "delete", `${this.address}/16`, "dev", "eth0"),
+        run("ip", "-n", this.namespace, "address", "add", `${address}/16`, "dev", "eth0"),
+        Effect.sync(() => {
+          this.address = address
+        })
+      ],
+      { discard: true }
+    )
+  }
+
+  /** Delays all that comes to it. False: this kernel cannot. */
+  delay(millis: number, jitter: number): Effect.Effect<boolean> {
+    const args = ["-n", this.hub, "qdisc", "add", "dev", this.port, "root", "netem"]
+    return Effect.promise(() =>
+      execute("tc", [...args, "delay", `${millis}ms`, `${jitter}ms`]).then(
+        () => true,
+        () => false
+      )
+    )
+  }
+
+  /** Ends what `delay` began. */
+  get undelay(): Effect.Effect<void> {
+    return run("tc", "-n", this.hub, "qdisc", "delete", "dev", this.port, "root")
+  }
+}
+
+/** Scope: it is gone. */
+export const make: Effect.Effect<Switch, never, Scope.Scope> = Effect.gen(function* () {
+  const hub = `${prefix()}-s${++switches}`
+  yield* Effect.acquireRelease(run("ip", "netns", "add", hub), () => run("ip", "netns", "delete", hub))
+  for (const bridge of ["left", "right"]) {
+    yield* run("ip", "-n", hub, "link", "add", bridge, "type", "bridge", "stp_state", "0")
+    yield* run("ip", "-n", hub, "link", "set", bridge, "up")
+  }
+  return {
+    host: (number) =>
+      Effect.acquireRelease(
+        Effect.suspend(() => {
+          const host = new Host(hub, number)
+          return Effect.as(host.powerOn, host)
+        }),
+        (host) => host.powerOff
+      )
+  }
+})

@@ -408,6 +408,40 @@ describe("two connections between two nodes", () => {
     })
   )
 
+  it.scoped("a silent peer is heard again by the connection that takes the place of its silent one", () =>
+    Effect.gen(function* () {
+      for (const how of ["newer", "announced", "older"]) {
+        const { network, node } = yield* listening()
+        const silent = Effect.sync(() => {
+          const current = node.pool.unsafeLive().get(b)
+          if (current !== undefined) node.pool.suspect(current)
+          assert.strictEqual(node.pool.peer(b)?.status, "suspect")
+        })
+        const peer = yield* joined(network, node)
+        if (how === "older") {
+          // A dial so late that b decides which one stays, and b has not yet.
+          yield* TestClock.adjust("1 minute")
+          const links = yield* played(network)
+          yield* Effect.fork(node.pool.dial(addressOf("b")))
+          yield* settle
+          links[0]?.answer({ session: "session-b" })
+          yield* settle
+          yield* silent
+          links[0]?.link.destroy()
+          yield* settle
+          assert.strictEqual(node.pool.peer(b)?.direction, "inbound")
+        } else {
+          yield* silent
+          if (how === "announced") peer.error("DUPLICATE_CONNECTION")
+          yield* settle
+          yield* joined(network, node)
+        }
+        assert.deepStrictEqual(tags(yield* node.events), ["Opened", "Suspect", "Recovered"], how)
+        assert.strictEqual(node.pool.peer(b)?.status, "connected", how)
+      }
+    })
+  )
+
   it.scoped("where none comes in its place within handshakeTimeout, the peer has gone", () =>
     Effect.gen(function* () {
       const { network, node } = yield* listening()

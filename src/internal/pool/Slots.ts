@@ -99,7 +99,8 @@ export const make = (state: State, peers: Peers): Slots => {
     const waiting = limbo.get(id)
     if (slot === undefined || outcome === undefined) {
       setSlot(id, { current: connection, standby: [] })
-      remember(connection)
+      if (waiting === undefined || isRestart(waiting.connection, connection)) remember(connection)
+      else takeOver(connection, id)
       if (waiting !== undefined) leaveLimbo(id, waiting, connection)
       else reportOpened(connection, id)
     } else if (outcome.rule === 1) {
@@ -119,7 +120,7 @@ export const make = (state: State, peers: Peers): Slots => {
       const loser = slot.current
       const isSettled = outcome.decides
       setSlot(id, { current: connection, standby: isSettled ? slot.standby : [loser, ...slot.standby] })
-      remember(connection)
+      takeOver(connection, id)
       if (isSettled) {
         dropLoser(loser, connection, outcome.rule === 2)
         for (const old of slot.standby) dropLoser(old, connection, false)
@@ -137,6 +138,14 @@ export const make = (state: State, peers: Peers): Slots => {
     greeting?.done(Either.right(stays))
     for (const tell of state.whenOpen.get(id) ?? []) tell(stays)
     state.whenOpen.delete(id)
+  }
+
+  /** It serves in place of another. If that one was silent, the peer is heard again. */
+  const takeOver = (connection: Connection, id: NodeId): void => {
+    const wasSuspect = peers.get(id)?.status === "suspect"
+    remember(connection)
+    const peer = peers.get(id)
+    if (wasSuspect && peer !== undefined) report({ _tag: "Recovered", peer })
   }
 
   const remember = (connection: Connection): void => {
@@ -213,6 +222,7 @@ export const make = (state: State, peers: Peers): Slots => {
     if (next !== undefined) {
       // Another connection to the same node stands: it takes over what was not sent.
       setSlot(id, { current: next, standby: rest })
+      if (slot.current === connection) takeOver(next, id)
       overtaken.delete(next)
       return next.outbox.takeOver(unsent)
     }

@@ -1,5 +1,5 @@
 import { fileURLToPath } from "node:url"
-import { defineConfig } from "vitest/config"
+import { configDefaults, defineConfig } from "vitest/config"
 
 const source = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 
@@ -13,6 +13,8 @@ export default defineConfig({
   },
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
+    // Needs root, and has a runner of its own.
+    exclude: [...configDefaults.exclude, "test/hosts/**"],
     silent: "passed-only",
     testTimeout: 20_000,
     hookTimeout: 20_000,

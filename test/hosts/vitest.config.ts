@@ -9,7 +9,8 @@ export default defineConfig({
     pool: "threads",
     fileParallelism: false,
     reporters: ["verbose"],
-    testTimeout: 120_000,
-    hookTimeout: 120_000
+    // Far more than they take: a busy machine may be slow.
+    testTimeout: 240_000,
+    hookTimeout: 240_000
   }
 })

@@ -3,14 +3,16 @@ import { assert } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import { existsSync, mkdirSync, readFileSync, rmSync, watch } from "node:fs"
 import { join } from "node:path"
-import { HostNode } from "../support/HostNode.js"
+import { HostNode, port } from "../support/HostNode.js"
 import * as Network from "../support/network.js"
 import * as Programs from "../support/programs.js"
 import * as Switch from "../support/Switch.js"
 import { changed, until } from "../support/waiting.js"
 
-const rounds = 24
-const firstRounds = 8
+/** Nodes side by side, and how often each is killed. */
+const nodes = 3
+const firstRounds = 4
+const rounds = 6
 
 interface Kept {
   readonly peers: ReadonlyArray<{ readonly id: string }>
@@ -47,63 +49,72 @@ const killAtSight = (node: HostNode, name: string) =>
     })
   )
 
+// Guests are many, and none of them is there to be dialed again.
+const env = { ...Network.env, SYNAPSE_TARGET_PEERS: "1", SYNAPSE_RETRY_BASE: "20 seconds" }
+
 const killAfter = (node: HostNode, millis: number) =>
   Effect.sleep(millis).pipe(Effect.zipRight(Effect.sync(() => node.signal("SIGKILL"))), Effect.zipRight(node.gone))
 
-/** How many bytes more have been written than are in place: the write was under way. */
+/** The write was under way. */
 const isHalfWay = (node: HostNode, name: string): boolean => existsSync(join(node.folder, `${name}.tmp`))
+
+const killOver = (hub: Switch.Switch, number: number, folder: string) =>
+  Effect.gen(function* () {
+    const [host, guests] = yield* Effect.all([hub.host(number), hub.host(100 + number)])
+    const node = new HostNode(host, folder)
+    let halfWay = 0
+
+    // The first start of all, in which it gets its id.
+    for (let round = 0; round < firstRounds; round++) {
+      rmSync(node.folder, { recursive: true, force: true })
+      mkdirSync(node.folder, { recursive: true, mode: 0o700 })
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* node.launch({ env })
+          yield* killAtSight(node, round % 2 === 0 ? "identity.json.tmp" : "identity.json")
+          if (isHalfWay(node, "identity.json")) halfWay++
+          const identity = read(node, "identity.json") as { readonly nodeId: string } | undefined
+          yield* node.start({ env })
+          if (identity !== undefined) assert.strictEqual(node.id, identity.nodeId, "the id that was kept")
+        })
+      )
+    }
+
+    const { id } = node
+    const target = { id, host: host.address, port }
+    const order = { id: "guest", from: guests.address, stolen: "", targets: [target] }
+    yield* Programs.run(guests, "guests", JSON.stringify(order))
+    let known = 0
+    for (let round = 0; round < rounds; round++) {
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* node.start({ env })
+          assert.strictEqual(node.id, id, "the id")
+          yield* round % 3 === 0
+            ? killAfter(node, 100 + Math.random() * 1200)
+            : killAtSight(node, round % 3 === 1 ? "peers.json.tmp" : "peers.json")
+          if (isHalfWay(node, "peers.json")) halfWay++
+          const kept = read(node, "peers.json") as Kept | undefined
+          const count = kept?.peers.length ?? 0
+          assert.isAtLeast(count, known, "peers kept")
+          known = count
+        })
+      )
+    }
+    yield* node.start({ env })
+    assert.strictEqual(node.id, id, "the id")
+    assert.notInclude(node.logged(), "damaged")
+    assert.isAbove(known, 10, "peers kept")
+    return { halfWay, known }
+  })
 
 export const whileWriting = Effect.gen(function* () {
   const hub = yield* Switch.make
-  const [host, guests] = yield* Effect.all([hub.host(1), hub.host(2)])
-  const node = new HostNode(host, Network.newFolder())
-  // Guests are many, and none of them is there to be dialed again.
-  const env = { ...Network.env, SYNAPSE_TARGET_PEERS: "1", SYNAPSE_RETRY_BASE: "20 seconds" }
-  let halfWay = 0
-
-  // The first start of all, in which it gets its id.
-  let ids = 0
-  for (let round = 0; round < firstRounds; round++) {
-    rmSync(node.folder, { recursive: true, force: true })
-    mkdirSync(node.folder, { recursive: true, mode: 0o700 })
-    yield* Effect.scoped(
-      Effect.gen(function* () {
-        yield* node.launch({ env })
-        yield* killAtSight(node, round % 2 === 0 ? "identity.json.tmp" : "identity.json")
-        if (isHalfWay(node, "identity.json")) halfWay++
-        const identity = read(node, "identity.json") as { readonly nodeId: string } | undefined
-        if (identity !== undefined) ids++
-        yield* node.start({ env })
-        if (identity !== undefined) assert.strictEqual(node.id, identity.nodeId, "the id that was kept")
-      })
-    )
-  }
-
-  const { id } = node
-  const target = { id, host: host.address, port: 9470 }
-  const order = { id: "guest", from: guests.address, stolen: "", targets: [target] }
-  yield* Programs.run(guests, "guests", JSON.stringify(order))
-  let known = 0
-  for (let round = 0; round < rounds; round++) {
-    yield* Effect.scoped(
-      Effect.gen(function* () {
-        yield* node.start({ env })
-        assert.strictEqual(node.id, id, "the id")
-        yield* round % 3 === 0
-          ? killAfter(node, 100 + Math.random() * 1200)
-          : killAtSight(node, round % 3 === 1 ? "peers.json.tmp" : "peers.json")
-        if (isHalfWay(node, "peers.json")) halfWay++
-        const kept = read(node, "peers.json") as Kept | undefined
-        const count = kept?.peers.length ?? 0
-        assert.isAtLeast(count, known, "peers kept")
-        known = count
-      })
-    )
-  }
-  yield* node.start({ env })
-  assert.strictEqual(node.id, id, "the id")
-  assert.notInclude(node.logged(), "damaged")
-  assert.isAbove(known, 50, "peers kept")
+  const folder = Network.newFolder()
+  const numbers = Array.from({ length: nodes }, (_, index) => index + 1)
+  const found = yield* Effect.forEach(numbers, (number) => killOver(hub, number, folder), { concurrency: nodes })
+  const halfWay = found.reduce((sum, one) => sum + one.halfWay, 0)
   assert.isAbove(halfWay, 0, "kills while a file was half written")
-  return `${firstRounds + rounds} kills, ${halfWay} with a file half written; every start went well, the id the same, ${known} peers kept; ${ids} of ${firstRounds} first starts had come to keep an id`
+  const kills = nodes * (firstRounds + rounds)
+  return `${kills} kills, ${halfWay} of them with a file half written; every start went well, ids the same, ${Math.min(...found.map(({ known }) => known))} peers or more kept`
 })

@@ -20,11 +20,11 @@ const prefix = (): string => {
 
 let switches = 0
 
-export type Bridge = "left" | "right"
-
 export interface Switch {
   /** A host that runs, with the address 10.99.0.`number`. Scope: it is gone. */
   readonly host: (number: number) => Effect.Effect<Host, never, Scope.Scope>
+  /** Moves all these to that half of the switch at once: those of one half never lose each other. */
+  readonly move: (hosts: ReadonlyArray<Host>, half: "left" | "right") => Effect.Effect<void>
 }
 
 export class Host {
@@ -35,7 +35,8 @@ export class Host {
   readonly within: ReadonlyArray<string>
   private readonly number: number
   private readonly hub: string
-  private readonly port: string
+  /** The switch's end of its link. */
+  readonly port: string
 
   constructor(hub: string, number: number) {
     this.number = number
@@ -47,7 +48,7 @@ export class Host {
     this.within = ["ip", "netns", "exec", this.namespace]
   }
 
-  /** It has power: nothing is left of what its system knew, but it has the same address and the same card. */
+  /** It has power, but is not plugged in yet: nothing is left of what it knew, but address and card are the same. */
   get powerOn(): Effect.Effect<void> {
     const card = `02:00:0a:63:00:${this.number.toString(16).padStart(2, "0")}`
     const make = ["link", "add", this.port, "type", "veth", "peer", "name", "eth0", "address", card]
@@ -58,8 +59,7 @@ export class Host {
         run("ip", "-n", this.namespace, "link", "set", "lo", "up"),
         run("ip", "-n", this.namespace, "address", "add", `${this.address}/16`, "dev", "eth0"),
         run("ip", "-n", this.namespace, "link", "set", "eth0", "up"),
-        this.move("left"),
-        this.plug
+        run("ip", "-n", this.hub, "link", "set", this.port, "master", "left")
       ],
       { discard: true }
     )
@@ -67,7 +67,11 @@ export class Host {
 
   /** Its network is gone with all connections, and nobody hears of it. Its processes must have been killed. */
   get powerOff(): Effect.Effect<void> {
-    return run("ip", "netns", "delete", this.namespace)
+    // The port by itself, since it would go with the namespace, but some time later.
+    return Effect.zipRight(
+      run("ip", "-n", this.hub, "link", "delete", this.port),
+      run("ip", "netns", "delete", this.namespace)
+    )
   }
 
   get plug(): Effect.Effect<void> {
@@ -77,10 +81,6 @@ export class Host {
   /** Packets vanish, both ways. */
   get unplug(): Effect.Effect<void> {
     return run("ip", "-n", this.hub, "link", "set", this.port, "down")
-  }
-
-  move(bridge: Bridge): Effect.Effect<void> {
-    return run("ip", "-n", this.hub, "link", "set", this.port, "master", bridge)
   }
 
   /** Has that address now, and not the one it had. */
@@ -128,9 +128,16 @@ export const make: Effect.Effect<Switch, never, Scope.Scope> = Effect.gen(functi
       Effect.acquireRelease(
         Effect.suspend(() => {
           const host = new Host(hub, number)
-          return Effect.as(host.powerOn, host)
+          return Effect.as(Effect.zipRight(host.powerOn, host.plug), host)
         }),
         (host) => host.powerOff
-      )
+      ),
+    move: (hosts, half) =>
+      Effect.async((resume) => {
+        const child = execFile("ip", ["-n", hub, "-batch", "-"], (error) =>
+          resume(error === null ? Effect.void : Effect.die(error))
+        )
+        child.stdin?.end(hosts.map(({ port }) => `link set ${port} master ${half}\n`).join(""))
+      })
   }
 })

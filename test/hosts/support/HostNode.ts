@@ -119,18 +119,16 @@ export class HostNode {
     })
   }
 
-  /** Waits until it listens, or has ended. */
-  get settled(): Effect.Effect<boolean> {
-    return Effect.as(
-      Effect.orDie(
-        until(
-          () => this.isListening || !this.isRunning,
-          60,
-          () => `${this.host.name} listens`
-        )
-      ),
-      undefined
-    ).pipe(Effect.map(() => this.isListening && this.isRunning))
+  /** Waits until it listens, or has ended: whether it listens. */
+  private get settled(): Effect.Effect<boolean> {
+    return until(
+      () => this.isListening || !this.isRunning,
+      60,
+      () => `${this.host.name} listens`
+    ).pipe(
+      Effect.orDie,
+      Effect.map(() => this.isListening && this.isRunning)
+    )
   }
 
   /** Starts it, and waits until it listens. Scope: kills it. */

@@ -9,8 +9,8 @@ import { promisify } from "node:util"
 
 const execute = promisify(execFile)
 
-const run = (program: "ip" | "tc", ...args: ReadonlyArray<string>): Effect.Effect<void> =>
-  Effect.asVoid(Effect.promise(() => execute(program, args)))
+const ip = (...args: ReadonlyArray<string>): Effect.Effect<void> =>
+  Effect.asVoid(Effect.promise(() => execute("ip", args)))
 
 const prefix = (): string => {
   const given = process.env["SYNAPSE_HOSTS_PREFIX"]
@@ -54,12 +54,12 @@ export class Host {
     const make = ["link", "add", this.port, "type", "veth", "peer", "name", "eth0", "address", card]
     return Effect.all(
       [
-        run("ip", "netns", "add", this.namespace),
-        run("ip", "-n", this.hub, ...make, "netns", this.namespace),
-        run("ip", "-n", this.namespace, "link", "set", "lo", "up"),
-        run("ip", "-n", this.namespace, "address", "add", `${this.address}/16`, "dev", "eth0"),
-        run("ip", "-n", this.namespace, "link", "set", "eth0", "up"),
-        run("ip", "-n", this.hub, "link", "set", this.port, "master", "left")
+        ip("netns", "add", this.namespace),
+        ip("-n", this.hub, ...make, "netns", this.namespace),
+        ip("-n", this.namespace, "link", "set", "lo", "up"),
+        ip("-n", this.namespace, "address", "add", `${this.address}/16`, "dev", "eth0"),
+        ip("-n", this.namespace, "link", "set", "eth0", "up"),
+        ip("-n", this.hub, "link", "set", this.port, "master", "left")
       ],
       { discard: true }
     )
@@ -68,19 +68,16 @@ export class Host {
   /** Its network is gone with all connections, and nobody hears of it. Its processes must have been killed. */
   get powerOff(): Effect.Effect<void> {
     // The port by itself, since it would go with the namespace, but some time later.
-    return Effect.zipRight(
-      run("ip", "-n", this.hub, "link", "delete", this.port),
-      run("ip", "netns", "delete", this.namespace)
-    )
+    return Effect.zipRight(ip("-n", this.hub, "link", "delete", this.port), ip("netns", "delete", this.namespace))
   }
 
   get plug(): Effect.Effect<void> {
-    return run("ip", "-n", this.hub, "link", "set", this.port, "up")
+    return ip("-n", this.hub, "link", "set", this.port, "up")
   }
 
   /** Packets vanish, both ways. */
   get unplug(): Effect.Effect<void> {
-    return run("ip", "-n", this.hub, "link", "set", this.port, "down")
+    return ip("-n", this.hub, "link", "set", this.port, "down")
   }
 
   /** Has that address now, and not the one it had. */
@@ -88,8 +85,8 @@ export class Host {
     return Effect.all(
       [
         // In this order, since the second address of a network goes with its first.
-        run("ip", "-n", this.namespace, "address", "delete", `${this.address}/16`, "dev", "eth0"),
-        run("ip", "-n", this.namespace, "address", "add", `${address}/16`, "dev", "eth0"),
+        ip("-n", this.namespace, "address", "delete", `${this.address}/16`, "dev", "eth0"),
+        ip("-n", this.namespace, "address", "add", `${address}/16`, "dev", "eth0"),
         Effect.sync(() => {
           this.address = address
         })
@@ -108,20 +105,15 @@ export class Host {
       )
     )
   }
-
-  /** Ends what `delay` began. */
-  get undelay(): Effect.Effect<void> {
-    return run("tc", "-n", this.hub, "qdisc", "delete", "dev", this.port, "root")
-  }
 }
 
 /** Scope: it is gone. */
 export const make: Effect.Effect<Switch, never, Scope.Scope> = Effect.gen(function* () {
   const hub = `${prefix()}-s${++switches}`
-  yield* Effect.acquireRelease(run("ip", "netns", "add", hub), () => run("ip", "netns", "delete", hub))
+  yield* Effect.acquireRelease(ip("netns", "add", hub), () => ip("netns", "delete", hub))
   for (const bridge of ["left", "right"]) {
-    yield* run("ip", "-n", hub, "link", "add", bridge, "type", "bridge", "stp_state", "0")
-    yield* run("ip", "-n", hub, "link", "set", bridge, "up")
+    yield* ip("-n", hub, "link", "add", bridge, "type", "bridge", "stp_state", "0")
+    yield* ip("-n", hub, "link", "set", bridge, "up")
   }
   return {
     host: (number) =>

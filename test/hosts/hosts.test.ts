@@ -11,7 +11,7 @@ import * as Killing from "./scenarios/Killing.js"
 import * as Mesh from "./scenarios/Mesh.js"
 import { scenario } from "./support/report.js"
 
-layer(Mesh.layer, { timeout: "3 minutes", excludeTestServices: true })("22 hosts", (it) => {
+layer(Mesh.layer, { timeout: "5 minutes", excludeTestServices: true })("22 hosts", (it) => {
   const test = <E>(what: string, promised: string, run: Effect.Effect<string, E, Mesh.Mesh>) => {
     const entered = scenario(what, promised, run)
     it.effect(what, () => entered)

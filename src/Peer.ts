@@ -95,6 +95,7 @@ export const Failure = Schema.Struct({ _tag: Schema.String, message: Schema.Stri
  */
 export const NetworkEvent = Schema.Union(
   Schema.TaggedStruct("Listening", { address: PeerAddress }),
+  /** A new peer, one that is back, or, where it was shown as connected all the time, another run of it: it has restarted. */
   Schema.TaggedStruct("PeerConnected", { peer: Peer }),
   Schema.TaggedStruct("PeerSuspect", { peer: Peer }),
   Schema.TaggedStruct("PeerRecovered", { peer: Peer }),

@@ -29,6 +29,7 @@ const sections: ReadonlyArray<readonly [page: string, name: string, content: () 
   ["README.md", "examples/room.ts", () => code("examples/room.ts")],
   ["README.md", "examples/room.test.ts", () => code("examples/room.test.ts")],
   ["README.md", "examples/simulated.ts", () => code("examples/simulated.ts")],
+  ["README.md", "examples/faults.ts", () => code("examples/faults.ts")],
   ["README.md", "examples/sidecar.sh", () => script("examples/sidecar.sh")],
   ["README.md", "policies", () => Policy.toMarkdown().trim()],
   ["docs/POLICIES.md", "policies", () => Policy.toMarkdown().trim()],

@@ -38,7 +38,7 @@ const under = (fault: Fault, lasts: number, seed: number) =>
     seen.length = 0
     yield* simulated.during(lasts, fault)
     yield* Effect.sleep("90 seconds")
-    return seen.map((each) => ({ ...each, at: each.at - begun }))
+    return seen.map(({ at, event, host }) => ({ host, at: at - begun, event }))
   }).pipe(SimulatedNetwork.run({ seed, latency: "5 millis", jitter: "40 millis" }), quietLogs)
 
 const died = (seen: ReadonlyArray<Seen>, host: string, peer: string): number | undefined =>

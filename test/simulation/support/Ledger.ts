@@ -1,5 +1,6 @@
 /** What was sent, taken, handled and reported, and what of it cannot be: the properties of delivery. */
 import type { NetworkEvent } from "../../../src/Peer.js"
+import type { Truth } from "./Truth.js"
 import type { Wire } from "./Wire.js"
 
 /** One run of a node: its host, and how often that was started. */
@@ -18,7 +19,13 @@ export class Ledger {
   /** Messages that a run took on for a peer: `id>peer`. */
   private readonly taken = new Map<Run, Set<string>>()
   private readonly reported = new Set<string>()
-  private readonly leftOf = new Set<string>()
+  /** What the events of each run say of each peer. */
+  private readonly shown = new Map<string, { readonly status: string; readonly at: number }>()
+  private readonly truth: Truth
+
+  constructor(truth: Truth) {
+    this.truth = truth
+  }
 
   /** A message was handled. `order`: its number among those of that sender for this receiver. */
   deliver(at: Run, id: string, from: Run, order: number | undefined): void {
@@ -43,30 +50,60 @@ export class Ledger {
     ids.add(`${id}>${peer}`)
   }
 
-  event(run: Run, host: string, event: NetworkEvent): void {
-    switch (event._tag) {
-      case "MessagesLost":
-        for (const id of event.ids) this.reported.add(`${id}>${event.peer}`)
-        this.lost += event.ids.length
-        return
-      case "PeerLeft":
-        this.leftOf.add(`${run}<${event.peer.id}`)
-        return
-      case "PeerConnected":
-        this.leftOf.delete(`${run}<${event.peer.id}`)
-        return
-      case "PeerDead":
-        if (this.leftOf.has(`${run}<${event.peer.id}`)) {
-          this.wrong.push(`${host} shows ${event.peer.id} as dead, which had left`)
-        }
-        return
-      default:
-        return
+  event(run: Run, event: NetworkEvent, at: number): void {
+    if (event._tag === "MessagesLost") {
+      for (const id of event.ids) this.reported.add(`${id}>${event.peer}`)
+      this.lost += event.ids.length
+      return
     }
+    const next = statusAfter(event)
+    if (next === undefined) return
+    const key = `${run}<${next.peer}`
+    const before = this.shown.get(key)
+    // Another run of a peer may take the place of the one before, unseen.
+    const isAnother =
+      event._tag === "PeerConnected" && before !== undefined && this.truth.hasRestarted(next.peer, before.at, at)
+    if (!next.after.includes(before?.status) && !isAnother) {
+      this.wrong.push(`${run} shows ${next.peer} as ${next.status} after ${before?.status}`)
+    }
+    // The connection that it replaces is as old as its last coming.
+    this.shown.set(key, { status: next.status, at: event._tag === "PeerConnected" ? at : (before?.at ?? at) })
+  }
+
+  /** What a run's events say of a peer. */
+  statusOf(run: Run, peer: string): string | undefined {
+    return this.shown.get(`${run}<${peer}`)?.status
   }
 
   /** Messages of a run that were taken on, and of which nobody knows what became. */
   unaccounted(run: Run, wire: Wire): ReadonlyArray<string> {
     return [...(this.taken.get(run) ?? [])].filter((key) => !wire.written.has(key) && !this.reported.has(key))
+  }
+}
+
+const gone = [undefined, "dead", "left", "disconnected", "banned"]
+const alive = ["connected", "suspect"]
+
+/** What an event says of a peer, and what it may be said after. */
+const statusAfter = (
+  event: NetworkEvent
+):
+  | { readonly peer: string; readonly status: string; readonly after: ReadonlyArray<string | undefined> }
+  | undefined => {
+  switch (event._tag) {
+    case "PeerConnected":
+      return { peer: event.peer.id, status: "connected", after: gone }
+    case "PeerSuspect":
+      return { peer: event.peer.id, status: "suspect", after: ["connected"] }
+    case "PeerRecovered":
+      return { peer: event.peer.id, status: "connected", after: ["suspect"] }
+    case "PeerDead":
+      return { peer: event.peer.id, status: "dead", after: alive }
+    case "PeerLeft":
+      return { peer: event.peer.id, status: "left", after: alive }
+    case "PeerDisconnected":
+      return { peer: event.peer.id, status: event.peer.status, after: alive }
+    default:
+      return undefined
   }
 }

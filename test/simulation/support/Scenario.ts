@@ -67,9 +67,9 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
   Effect.gen(function* () {
     const simulated = yield* SimulatedNetwork
     const nodeScope = yield* Scope.make()
-    const ledger = new Ledger()
     const started = yield* simulated.elapsed
     const truth = Truth.make(plan, started)
+    const ledger = new Ledger(truth)
     const ballast = "x".repeat(profile.ballast)
     let now = started
     wire.now = () => now
@@ -106,7 +106,7 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
             `${run} ${event._tag} ${"peer" in event ? (typeof event.peer === "string" ? event.peer : event.peer.id) : ""}`
           ),
           Effect.sync(() => {
-            ledger.event(run, host, event)
+            ledger.event(run, event, at)
             const problem = event._tag === "PeerDead" ? truth.wronglyDead(host, event, at) : undefined
             if (problem !== undefined) ledger.wrong.push(problem)
           })
@@ -266,6 +266,14 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
     )
     for (const node of all) {
       const run = runOf(node.id, node.starts())
+      const peers = yield* node.network.peers()
+      const wrong = peers.filter(({ id, status }) => status !== ledger.statusOf(run, id))
+      yield* check(
+        "events say what peers are",
+        wrong.length === 0,
+        () =>
+          `${run}: ${wrong.map(({ id, status }) => `${id} is ${status}, said ${ledger.statusOf(run, id)}`).join("; ")}`
+      )
       const missing = ledger.unaccounted(run, wire)
       yield* check("what was not sent is reported", missing.length === 0, () => `${run}: ${missing.join(" ")}`)
     }

@@ -12,6 +12,8 @@ export interface Truth {
   readonly noticedWithin: number
   /** It reads slowly or does not run, or has only just begun to again. */
   readonly isHandicapped: (host: string, now: number) => boolean
+  /** It was started anew in that time. */
+  readonly hasRestarted: (host: string, since: number, now: number) => boolean
   /** What is wrong about it that a host takes a peer for dead by silence. */
   readonly wronglyDead: (
     host: string,
@@ -34,6 +36,14 @@ export const make = ({ steps }: FaultPlan, started: number): Truth => {
           (step.fault._tag === "Pause" || step.fault._tag === "SlowReader") &&
           step.fault.host === host &&
           isActive(step, now - noticedWithin, now)
+      ),
+    hasRestarted: (host, since, now) =>
+      steps.some(
+        (step) =>
+          (step.fault._tag === "Crash" || step.fault._tag === "PowerOff" || step.fault._tag === "Leave") &&
+          step.fault.host === host &&
+          end(step) >= since &&
+          end(step) <= now
       ),
     wronglyDead: (host, { error, peer }, now) => {
       if (error._tag !== "PeerSilent") return undefined

@@ -1,0 +1,13 @@
+/** The systems and workloads there are, in the order in which they are run. A new one is a file and a name here. */
+const systems = ["raw", "synapse", "synapse-batch"]
+
+const workloads = ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight"]
+
+const load = (folder, names) =>
+  Promise.all(names.map(async (name) => (await import(`../${folder}/${name}.mjs`)).default))
+
+/** @returns {Promise<ReadonlyArray<import("./types.js").System>>} */
+export const loadSystems = () => load("systems", systems)
+
+/** @returns {Promise<ReadonlyArray<import("./types.js").Workload>>} */
+export const loadWorkloads = () => load("workloads", workloads)

@@ -1,0 +1,61 @@
+/** Runs one workload over the systems, alternating: A B C, A B C, … */
+import { start } from "./processes.mjs"
+
+/**
+ * @param {import("./types.js").Workload} workload
+ * @param {ReadonlyArray<import("./types.js").Row>} rows
+ * @param {{ rounds: number, warmups: number, seconds: number, quick: boolean, nodeOf: (major: number) => string, tell: (text: string) => void }} options
+ */
+export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, seconds, tell, warmups }) => {
+  const notes = new Set()
+  const entries = rows.map((row) => {
+    const started = new Set()
+    const { node, point, system } = row
+    const run = {
+      system,
+      point,
+      seconds,
+      quick,
+      note: (text) => notes.add(text),
+      start: async (side, args) => {
+        const remote = await start(nodeOf(node), workload.name, side, system.name, args)
+        started.add(remote)
+        return remote
+      }
+    }
+    return { row, run, started, state: undefined }
+  })
+  /** What fails ends that row and nothing else. */
+  const guarded = async (entry, what, doing) => {
+    const { row, started } = entry
+    if (row.failure !== undefined) return
+    try {
+      await doing()
+    } catch (error) {
+      row.failure = error instanceof Error ? error.message : String(error)
+      tell(`${what} ${label(row)}: ${row.failure}`)
+      for (const side of started) await side.stop()
+    }
+  }
+  try {
+    for (const entry of entries) {
+      await guarded(entry, "setting up", async () => {
+        entry.state = await workload.setup(entry.run)
+      })
+    }
+    for (let round = -warmups; round < rounds; round++) {
+      for (const entry of entries) {
+        await guarded(entry, "round of", async () => {
+          const values = await workload.round(entry.run, entry.state)
+          if (round >= 0) entry.row.rounds.push(values)
+          else entry.row.rounds.length = 0
+        })
+      }
+    }
+  } finally {
+    await Promise.all(entries.flatMap(({ started }) => Array.from(started, (side) => side.stop())))
+  }
+  return [...notes]
+}
+
+export const label = ({ node, point, system }) => [system.name, point, `on Node ${node}`].filter(Boolean).join(" ")

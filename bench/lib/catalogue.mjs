@@ -1,7 +1,35 @@
 /** The systems and workloads there are, in the order in which they are run. A new one is a file and a name here. */
-const systems = ["raw", "synapse", "synapse-batch"]
+const systems = [
+  "raw",
+  "synapse",
+  "synapse-batch",
+  "protomux",
+  "secret-stream",
+  "ws",
+  "zeromq",
+  "libp2p-noise",
+  "libp2p-plaintext",
+  "moleculer"
+]
 
-const workloads = ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight"]
+const workloads = [
+  "one-way-100",
+  "one-way-1k",
+  "one-way-64k",
+  "latency",
+  "in-flight",
+  "steady",
+  "connect",
+  "connect-1000",
+  "broadcast",
+  "memory-1000",
+  "memory-5000",
+  "heartbeat",
+  "discovery",
+  "growth-peers",
+  "growth-size",
+  "at-size"
+]
 
 const load = (folder, names) =>
   Promise.all(names.map(async (name) => (await import(`../${folder}/${name}.mjs`)).default))

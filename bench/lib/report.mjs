@@ -74,12 +74,13 @@ export const section = (workload, rows, notes) => {
     const name = nodes.size > 1 ? `${row.system.name}, Node ${row.node}` : row.system.name
     const cells = [name]
     if (workload.points !== undefined) cells.push(shown(row.point))
-    if (row.failure !== undefined) foot.push(`${name}: failed: ${row.failure}`)
+    const where = row.point === undefined ? name : `${name}, ${shown(row.point)} ${workload.pointTitle}`
+    if (row.failure !== undefined) foot.push(`${where}: failed: ${row.failure}`)
     for (const [i, metric] of metrics.entries()) {
       const said = summary(row, rows, metric)
-      const failed = row.failure !== undefined && i === 0
-      const noisy = i === 0 && said.spread > disturbed
-      cells.push(failed ? "failed" : `${shown(said.value)}${noisy ? " ~" : ""}`)
+      const failed = row.failure !== undefined
+      const noisy = i === 0 && !failed && said.spread > disturbed
+      cells.push(failed ? (i === 0 ? "failed" : "–") : `${shown(said.value)}${noisy ? " ~" : ""}`)
       if (i === 0) {
         cells.push(
           said.values.length === 0 || failed
@@ -87,10 +88,10 @@ export const section = (workload, rows, notes) => {
             : `${shown(Math.min(...said.values))} to ${shown(Math.max(...said.values))}`
         )
       }
-      if (metric.absolute !== true) cells.push(shown(said.ratio))
+      if (metric.absolute !== true) cells.push(shown(failed ? Number.NaN : said.ratio))
       if (metric.bars !== undefined) cells.push(failed ? "" : barShown(metric, said))
       if (noisy)
-        foot.push(`~ disturbed: the rounds of ${name} lie ${Math.round(said.spread * 100)} % of the median apart`)
+        foot.push(`~ disturbed: the rounds of ${where} lie ${Math.round(said.spread * 100)} % of the median apart`)
     }
     return cells
   })
@@ -101,7 +102,7 @@ export const section = (workload, rows, notes) => {
     workload.about,
     "",
     ...table(head, body),
-    ...(verdict === undefined ? [] : ["", ...verdict]),
+    ...(verdict === undefined || verdict.length === 0 ? [] : ["", ...verdict]),
     ...(foot.length === 0 ? [] : ["", ...foot.map((line) => `- ${line}`)]),
     ""
   ].join("\n")

@@ -17,7 +17,7 @@ export const median = (values) => {
 /** From the least to the greatest, as a part of the median. */
 export const spread = (values) => (Math.max(...values) - Math.min(...values)) / median(values)
 
-/** Three significant digits, thousands apart. */
+/** Three significant digits of what was measured, all of a whole number; thousands apart. */
 export const shown = (value) => {
   if (!Number.isFinite(value)) return "–"
   const size = Math.abs(value)

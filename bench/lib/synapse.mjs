@@ -39,11 +39,11 @@ const streamBatches = (network, id) => (next) =>
     }
   })
 
-const requestsOf = (network, id) => (next, concurrency, onAnswer) => {
+const requestsOf = (network, id, options) => (next, concurrency, onAnswer) => {
   const loop = Effect.gen(function* () {
     for (let payload = next(); payload !== undefined; payload = next()) {
       const begun = performance.now()
-      yield* network.request(id, Ask, payload)
+      yield* network.request(id, Ask, payload, options)
       onAnswer(performance.now() - begun)
     }
   })
@@ -59,14 +59,15 @@ const quiet = { targetPeers: 1, healingInterval: "1 days" }
 /** How a system of whole nodes starts one; `layer` is given the settings. */
 export const startNode =
   ({ batches = false, layer = P2PNetworkNode.layer } = {}) =>
-  async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64 }) => {
+  async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64, target }) => {
     if (light) return startLight({ onMessage, onRequest })
     const runtime = ManagedRuntime.make(
       layer({
         port: 0,
         maxPeers: Math.max(256, 2 * peers),
         bootstrap,
-        ...(listen || bootstrap.length > 0 ? {} : quiet),
+        ...(listen ? {} : quiet),
+        ...(target === undefined ? {} : { targetPeers: target }),
         ...(heartbeat === undefined ? {} : { heartbeatInterval: `${heartbeat} millis` }),
         handlers: [
           Handler.make(Note, ({ payload }) => Effect.sync(() => onMessage?.(payload))),
@@ -78,8 +79,12 @@ export const startNode =
     const { address } = await runtime.runPromise(network.status)
     const run = (effect) => runtime.runPromise(effect)
     return {
-      network,
-      run,
+      id: network.nodeId,
+      bytesSent: async () => (await run(network.status)).bytes.out,
+      roundTrip: async () => {
+        const [peer] = await run(network.peers())
+        return peer?.roundTrip
+      },
       address: String(address),
       connected: async () => (await run(network.status)).peers.connected,
       connect: async (to) => {
@@ -90,11 +95,9 @@ export const startNode =
           stream: (next) => run(stream(next)),
           request: (payload) => run(network.request(id, Ask, payload)),
           requests: (next, concurrency, onAnswer) => run(requests(next, concurrency, onAnswer)),
-          close: () => run(network.disconnect(id)),
-          roundTrip: async () => {
-            const [peer] = await run(network.peers())
-            return peer?.roundTrip
-          }
+          requestsTo: (other) => (next, concurrency, onAnswer) =>
+            run(requestsOf(network, other, { relay: true })(next, concurrency, onAnswer)),
+          close: () => run(network.disconnect(id))
         }
       },
       broadcast: (next) =>
@@ -109,10 +112,11 @@ export const startNode =
 
 const hello = { version: 1, minVersion: 1, network: "synapse", listen: [], features: ["relay"] }
 
-/** A node that dials, shakes hands and answers pings, and does nothing else that costs: for the other end of a measurement. */
+/** A node that dials, shakes hands and heartbeats, and does nothing else that costs: for the other end of a measurement. */
 const startLight = async (options) => ({
   connect: async (address) => {
     const messages = messaging(options)
+    let pings = 0
     const { envelope } = messages
     const [host, port] = address.split(":")
     const socket = net.connect(Number(port), host)
@@ -139,6 +143,11 @@ const startLight = async (options) => ({
       )
       write(JSON.stringify(envelope.compose("HELLO", { ...hello, session: randomBytes(8).toString("hex") })))
     })
+    const beat = setInterval(
+      () => write(JSON.stringify(envelope.compose("HEARTBEAT", { kind: "ping", seq: ++pings }))),
+      5000
+    )
+    socket.on("close", () => clearInterval(beat))
     const request = (payload) => messages.request(payload, write)
     return {
       stream: sendLoop(send),

@@ -12,10 +12,12 @@ export interface Peer {
   readonly request: (payload: Payload) => Promise<Payload>
   /** Keeps `concurrency` requests in flight until `next` gives no more; `onAnswer` is told how long each took, in ms. */
   readonly requests: (next: Next, concurrency: number, onAnswer: (ms: number) => void) => Promise<void>
+  /** The same for requests that the node at the other end passes on to the one of that id. */
+  readonly requestsTo?: (
+    id: string
+  ) => (next: Next, concurrency: number, onAnswer: (ms: number) => void) => Promise<void>
   /** Resolves when the other end, too, counts it as closed, as far as the system tells. */
   readonly close: () => Promise<void>
-  /** The round-trip times that the system itself has measured by its heartbeats so far, in ms. */
-  readonly roundTrip?: () => Promise<{ readonly lastMs: number; readonly p99Ms: number } | undefined>
 }
 
 /** One node. */
@@ -28,6 +30,12 @@ export interface Endpoint {
   readonly broadcast?: (next: Next) => Promise<void>
   /** How many nodes this one knows to be connected. */
   readonly connected?: () => number | Promise<number>
+  /** What others address it by, where messages may be passed on. */
+  readonly id?: string
+  /** The round-trip times that the system itself has measured by its heartbeats with its peer so far, in ms. */
+  readonly roundTrip?: () => Promise<{ readonly lastMs: number; readonly p99Ms: number } | undefined>
+  /** Bytes sent so far. */
+  readonly bytesSent?: () => number | Promise<number>
   readonly close: () => Promise<void>
 }
 
@@ -42,8 +50,9 @@ export interface StartOptions {
   readonly light?: boolean
   /** Time between two heartbeats in ms, where the system has such. */
   readonly heartbeat?: number
-  /** Addresses to begin with, and finding all others from there. */
+  /** Addresses to begin with, and finding others from there, up to `target`. */
   readonly bootstrap?: ReadonlyArray<string>
+  readonly target?: number
 }
 
 /** One file in systems/. */
@@ -85,6 +94,8 @@ export interface Run {
   /** Starts a process for that side of the workload. */
   readonly start: (side: string, args?: unknown) => Promise<Side>
   readonly system: System
+  /** Where on the curve, in a workload that has points. */
+  readonly point: number
   /** How long a round measures, in seconds. */
   readonly seconds: number
   readonly quick: boolean
@@ -126,6 +137,9 @@ export interface Workload<State = Answer> {
   readonly round: (run: Run, state: State) => Promise<Values>
   /** Points of a curve: measured and shown as rows of their own. */
   readonly points?: ReadonlyArray<number>
+  readonly pointTitle?: string
+  /** Lines below the table. */
+  readonly verdict?: (rows: ReadonlyArray<Row>) => ReadonlyArray<string>
   readonly sides: Readonly<
     Record<string, (system: System, args: Answer) => Promise<Readonly<Record<string, (args: Answer) => unknown>>>>
   >
@@ -135,6 +149,9 @@ export interface Workload<State = Answer> {
 export interface Row {
   readonly system: System
   readonly node: number
+  readonly point: number | undefined
+  /** Whether the bars are asked of it: on the Node that runs the bench, not where others need a newer one. */
+  readonly bars: boolean
   readonly rounds: Array<Values>
   failure?: string
 }

@@ -1,0 +1,81 @@
+/** Nodes of js-libp2p over TCP and yamux, with what encrypts the connection given. */
+import { messaging } from "./envelope.mjs"
+import { requestLoops, sendLoop } from "./loops.mjs"
+import { frameOf, frames } from "../systems/raw.mjs"
+
+const protocol = "/bench/1.0.0"
+
+const unlimited = {
+  // Its own limits are for strangers.
+  maxConnections: 20_000,
+  maxParallelDials: 1000,
+  maxDialQueueLength: 20_000,
+  inboundConnectionThreshold: 1e9,
+  maxIncomingPendingConnections: 20_000
+}
+
+/** One stream for all messages, each with its length before it. */
+const attach = (stream, receive) => {
+  const write = (json) => (stream.send(frameOf(json)) ? undefined : stream.onDrain())
+  const take = frames((bytes, from, to) => receive(bytes.utf8Slice(from, to), write))
+  stream.addEventListener("message", ({ data }) => {
+    const bytes = data.subarray()
+    take(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength))
+  })
+  return write
+}
+
+let shared
+
+export const startLibp2p = (encrypter) => async (options) => {
+  const [{ createLibp2p }, { tcp }, { yamux }, { multiaddr }] = await Promise.all([
+    import("libp2p"),
+    import("@libp2p/tcp"),
+    import("@chainsafe/libp2p-yamux"),
+    import("@multiformats/multiaddr")
+  ])
+  const messages = messaging(options)
+  const create = async () =>
+    createLibp2p({
+      addresses: { listen: options.listen ? ["/ip4/127.0.0.1/tcp/0"] : [] },
+      transports: [tcp({ backlog: 4096 })],
+      connectionEncrypters: [await encrypter()],
+      streamMuxers: [yamux()],
+      connectionManager: unlimited
+    })
+  const node = await (options.light ? (shared ??= create()) : create())
+  const streams = new Map()
+  if (options.listen) {
+    await node.handle(
+      protocol,
+      (stream) => {
+        streams.set(stream, attach(stream, messages.receive))
+        stream.addEventListener("close", () => streams.delete(stream))
+      },
+      { maxInboundStreams: 20_000 }
+    )
+  }
+  return {
+    address: options.listen ? node.getMultiaddrs()[0].toString() : undefined,
+    connected: () => streams.size,
+    connect: async (address) => {
+      const connection = await node.dial(multiaddr(address), options.light ? { force: true } : {})
+      const stream = await connection.newStream(protocol)
+      const write = attach(stream, messages.receive)
+      const request = (payload) => messages.request(payload, write)
+      return {
+        stream: sendLoop((payload) => write(messages.envelope.note(payload))),
+        request,
+        requests: requestLoops(request),
+        close: () => connection.close()
+      }
+    },
+    broadcast: async (next) => {
+      for (let payload = next(); payload !== undefined; payload = next()) {
+        const json = messages.envelope.note(payload)
+        await Promise.all(Array.from(streams.values(), (write) => write(json)))
+      }
+    },
+    close: () => node.stop()
+  }
+}

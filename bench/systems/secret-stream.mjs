@@ -1,0 +1,15 @@
+import { startSecret } from "../lib/hyperswarm.mjs"
+import { once } from "../lib/loops.mjs"
+
+/** @type {import("../lib/types.js").System} */
+export default {
+  name: "secret-stream",
+  about: "hyperswarm's encrypted, authenticated stream over TCP, one message a write, keep-alive on",
+  packages: ["@hyperswarm/secret-stream"],
+  start: (options) =>
+    startSecret(options, async (stream, receive) => {
+      stream.on("data", (bytes) => receive(bytes.toString()))
+      if (stream.handshakeHash === null) await once(stream, "connect")
+      return (json) => stream.write(Buffer.from(json))
+    })
+}

@@ -92,7 +92,9 @@ const rowsOf = (workload) => {
     ...(isAlone ? [] : own.map((system) => ({ system, node: ownMajor, bars: true }))),
     ...[...references, ...newer].map((system) => ({ system, node: majorFor(24), bars: false }))
   ]
-  return (workload.points ?? [undefined]).flatMap((point) =>
+  const all = workload.points ?? [undefined]
+  const points = flags.quick ? all.filter((_, i) => i % 2 === 0) : all
+  return points.flatMap((point) =>
     rows.map(({ bars, node, system }) => ({ bars, node, system, point, rounds: [], failure: undefined }))
   )
 }
@@ -123,7 +125,7 @@ for (const { rows, workload } of plan) {
     continue
   }
   const rounds = flags.quick ? 1 : Number(flags.rounds ?? workload.rounds ?? 5)
-  const seconds = Number(flags.seconds ?? (flags.quick ? 0.2 : (workload.seconds ?? 0.7)))
+  const seconds = Number(flags.seconds ?? (flags.quick ? 0.2 : (workload.seconds ?? 0.5)))
   const warmups = flags.quick ? Math.min(1, workload.warmups ?? 1) : (workload.warmups ?? 1)
   const since = performance.now()
   const notes = await runWorkload(workload, rows, {

@@ -1,6 +1,9 @@
 /** One node with many others connected to it, which run in a few processes. */
-import { now, payloadOf, receiving, streamFor } from "./payload.mjs"
+import { lastOne, now, payloadOf, receiving, streamFor } from "./payload.mjs"
 import { dialers, until } from "./pool.mjs"
+
+/** Messages that each sends before it is the next one's turn: as many, however many they are. */
+const burst = 8
 
 /** Starts the node and the others; `light` ones only speak the protocol. */
 export const hubSetup = async ({ start }, { count, light, processes }) => {
@@ -63,17 +66,25 @@ export const hubSides = {
     await connectAll(50, payloadOf(100))
     return {
       all: async () => Object.assign(await all(), { peers: count }),
-      /** All of them send for that long. */
+      /** All of them send for that long, a few messages each in turn. */
       send: async ({ bytes, seconds }) => {
-        const begun = now()
-        const sent = await Promise.all(
-          peers.map(async (peer) => {
-            const counter = streamFor(seconds, bytes, 1)
-            await peer.stream(counter.next)
-            return counter.sent
-          })
-        )
-        return { begun, sent: sent.reduce((sum, some) => sum + some, 0) }
+        const { text } = payloadOf(bytes)
+        const end = performance.now() + seconds * 1000
+        let sent = 0
+        const some = (messages) => {
+          let left = messages
+          return () => {
+            if (left-- <= 0) return undefined
+            sent++
+            return { text }
+          }
+        }
+        do {
+          await Promise.all(peers.map((peer) => peer.stream(some(burst))))
+          await new Promise((resolve) => setImmediate(resolve))
+        } while (performance.now() < end)
+        await Promise.all(peers.map((peer) => peer.stream(lastOne())))
+        return { sent: sent + peers.length }
       }
     }
   }

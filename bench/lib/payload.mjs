@@ -6,6 +6,16 @@ const last = { text: "last" }
 /** Whether that was the last message of a stream: the receiver has all of them then. */
 export const isLast = (payload) => payload.text === last.text
 
+/** A stream of that one message. */
+export const lastOne = () => {
+  let given = false
+  return () => {
+    if (given) return undefined
+    given = true
+    return last
+  }
+}
+
 /**
  * Messages for that many seconds, and one that says it was the last. The clock is looked at seldom, since that, too,
  * takes time.

@@ -1,4 +1,5 @@
 /** Runs one workload over the systems, alternating: A B C, A B C, … */
+import { atOnce } from "./pool.mjs"
 import { start } from "./processes.mjs"
 
 /**
@@ -38,11 +39,11 @@ export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, secon
     }
   }
   try {
-    for (const entry of entries) {
-      await guarded(entry, "setting up", async () => {
+    await atOnce(entries, 2, (entry) =>
+      guarded(entry, "setting up", async () => {
         entry.state = await workload.setup(entry.run)
       })
-    }
+    )
     for (let round = -warmups; round < rounds; round++) {
       for (const entry of entries) {
         await guarded(entry, "round of", async () => {

@@ -2,6 +2,9 @@ import { hubSides } from "../lib/hub.mjs"
 import { payloadOf, requestsFor } from "../lib/payload.mjs"
 import { quantile } from "../lib/stats.mjs"
 
+/** One interval of heartbeats: all ping and are pinged once. */
+const idleSeconds = 5
+
 /** @type {import("../lib/types.js").Workload} */
 export default {
   name: "at-size",
@@ -15,8 +18,6 @@ export default {
     { key: "memory", title: "KiB/connection", better: "lower", absolute: true, bars: { synapse: { value: 30 } } }
   ],
   systems: ["synapse"],
-  // Twice the interval of heartbeats.
-  seconds: 10,
   warmups: 0,
   files: 3000,
   setup: async ({ quick, start }) => {
@@ -31,7 +32,8 @@ export default {
     const full = await hub.memory()
     return { hub, others, further, to: await target.call("id"), memory: (full.rss - empty.rss) / count / 1024 }
   },
-  round: async ({ seconds }, { further, hub, memory, to }) => {
+  round: async ({ quick }, { further, hub, memory, to }) => {
+    const seconds = quick ? 2 : idleSeconds
     const before = await hub.cpu()
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000))
     const idle = ((await hub.cpu()) - before) / (seconds * 1e4)

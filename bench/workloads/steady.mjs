@@ -14,14 +14,14 @@ export default {
     { key: "p99", title: "p99 ms", better: "lower", bars: { synapse: { value: 5 } } },
     { key: "cpu", title: "CPU µs/msg", better: "lower" }
   ],
-  seconds: 1,
+  seconds: 0.6,
   setup: async ({ start }) => {
     const receiver = await start("receiver")
     const sender = await start("sender", { address: await receiver.call("address") })
     return { receiver, sender }
   },
   round: async ({ seconds }, { receiver, sender }) => {
-    const count = perSecond * seconds
+    const count = Math.round(perSecond * seconds)
     const before = (await receiver.cpu()) + (await sender.cpu())
     const arrival = receiver.call("times", count)
     arrival.catch(() => undefined)

@@ -79,6 +79,7 @@ const systems = allSystems.filter((each) =>
 
 /** The systems of a workload; what needs a newer Node stands there beside raw and synapse on that one. */
 const rowsOf = (workload) => {
+  /** @param {import("./lib/types.js").System} system */
   const takesPart = ({ lacks, name, only }) =>
     (workload.systems === undefined || workload.systems.includes(name)) &&
     (only === undefined || only.includes(workload.name)) &&

@@ -39,6 +39,7 @@ export const envelopes = (sender = `node-${randomBytes(8).toString("hex")}`) => 
  * What comes in, for the same systems: messages to `onMessage`, requests answered by `reply`, answers to the request that
  * waits for them.
  */
+/** @param {import("./types.js").StartOptions} options */
 export const messaging = ({ onMessage, onRequest }) => {
   const envelope = envelopes()
   const waiting = new Map()

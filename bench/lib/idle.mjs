@@ -5,7 +5,10 @@ import { dialers } from "./pool.mjs"
 /** Connections made before the first measurement, so that what is made once is there. */
 const before = 50
 
-/** @returns {import("./types.js").Workload} */
+/**
+ * @param {{ count: number, rounds: number, systems?: ReadonlyArray<string> }} options
+ * @returns {import("./types.js").Workload}
+ */
 export const idle = ({ count, rounds, systems }) => ({
   name: `memory-${count}`,
   title: `Memory per idle connection, ${count.toLocaleString("en-US")} of them`,

@@ -24,3 +24,9 @@ export const once = (emitter, event) =>
     emitter.once(event, resolve)
     emitter.once("error", reject)
   })
+
+/** Listens at any free port of loopback, with room for many who dial at once. */
+export const listening = (server) =>
+  new Promise((resolve) => server.listen(0, "127.0.0.1", 4096, () => resolve(undefined)))
+
+export const portOf = (server) => server.address().port

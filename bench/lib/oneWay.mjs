@@ -3,7 +3,13 @@ import { now, receiving, streamFor } from "./payload.mjs"
 
 const sized = (bytes) => (bytes < 1024 ? `${bytes} B` : `${bytes / 1024} KiB`)
 
-/** @returns {import("./types.js").Workload} */
+/** @type {import("./types.js").Metric} */
+const megabytes = { key: "megabytes", title: "MB/s", better: "higher", absolute: true }
+
+/**
+ * @param {{ name: string, bytes: number, bars: import("./types.js").Metric["bars"], cpuBars?: import("./types.js").Metric["bars"] }} options
+ * @returns {import("./types.js").Workload}
+ */
 export const oneWay = ({ bars, bytes, cpuBars, name }) => ({
   name,
   title: `One-way, ${sized(bytes)}`,
@@ -11,7 +17,7 @@ export const oneWay = ({ bars, bytes, cpuBars, name }) => ({
   metrics: [
     { key: "rate", title: "msg/s", better: "higher", bars },
     { key: "cpu", title: "CPU µs/msg", better: "lower", bars: cpuBars },
-    ...(bytes >= 65_536 ? [{ key: "megabytes", title: "MB/s", better: "higher", absolute: true }] : [])
+    ...(bytes >= 65_536 ? [megabytes] : [])
   ],
   setup: oneWaySetup,
   round: async ({ seconds }, pair) => {

@@ -30,6 +30,7 @@ export const start = (execPath, workload, side, system, args = {}) =>
     }
     started.stdout.on("data", hear)
     started.stderr.on("data", hear)
+    /** @type {Promise<void>} */
     const ended = new Promise((done) => {
       started.once("exit", (code, signal) => {
         live.delete(started)
@@ -65,7 +66,7 @@ export const start = (execPath, workload, side, system, args = {}) =>
         })
         started.send({ call: id, op, args: given })
       })
-    started.on("message", (message) => {
+    started.on("message", (/** @type {any} */ message) => {
       if (message.ready === true) return resolve(remote)
       const waiting = calls.get(message.call)
       calls.delete(message.call)

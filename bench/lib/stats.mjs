@@ -21,7 +21,7 @@ export const spread = (values) => (Math.max(...values) - Math.min(...values)) / 
 export const shown = (value) => {
   if (!Number.isFinite(value)) return "–"
   const size = Math.abs(value)
-  if (size >= 100)
+  if (size >= 100 || Number.isInteger(value))
     return Math.round(value)
       .toString()
       .replaceAll(/\B(?=(\d{3})+$)/g, " ")

@@ -53,10 +53,18 @@ const requestsOf = (network, id, options) => (next, concurrency, onAnswer) => {
   )
 }
 
-/** What a node that dials is told, so that it looks for nobody by itself. */
+/**
+ * What a node that dials is told, so that it looks for nobody by itself.
+ *
+ * @type {import("../../dist/NetworkConfig.js").Input}
+ */
 const quiet = { targetPeers: 1, healingInterval: "1 days" }
 
-/** How a system of whole nodes starts one; `layer` is given the settings. */
+/**
+ * How a system of whole nodes starts one; `layer` is given the settings.
+ *
+ * @returns {import("./types.js").System["start"]}
+ */
 export const startNode =
   ({ batches = false, layer = P2PNetworkNode.layer } = {}) =>
   async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64, target }) => {

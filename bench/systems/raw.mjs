@@ -1,7 +1,7 @@
 /** The limit of the wire format: node:net, the same frames and JSON, and one write for what is made in one turn. */
 import net from "node:net"
 import { messaging } from "../lib/envelope.mjs"
-import { once, requestLoops, sendLoop } from "../lib/loops.mjs"
+import { listening, once, portOf, requestLoops, sendLoop } from "../lib/loops.mjs"
 
 const sliceBytes = 65_536
 
@@ -34,7 +34,7 @@ export const writer = (socket) => {
     let offset = 0
     for (const message of pending) {
       if (typeof message === "string") {
-        const length = chunk.utf8Write(message, offset + 4)
+        const length = chunk.write(message, offset + 4)
         chunk.writeUInt32BE(length, offset)
         offset += 4 + length
       } else offset += message.copy(chunk, offset)
@@ -66,7 +66,7 @@ export const writer = (socket) => {
 export const frameOf = (json) => {
   const frame = Buffer.allocUnsafe(4 + Buffer.byteLength(json))
   frame.writeUInt32BE(frame.length - 4)
-  frame.utf8Write(json, 4)
+  frame.write(json, 4)
   return frame
 }
 
@@ -93,9 +93,9 @@ export default {
       socket.on("close", () => sockets.delete(socket))
       socket.on("error", () => undefined)
     })
-    if (options.listen) await new Promise((resolve) => server.listen(0, "127.0.0.1", 4096, resolve))
+    if (options.listen) await listening(server)
     return {
-      address: options.listen ? `127.0.0.1:${server.address().port}` : undefined,
+      address: options.listen ? `127.0.0.1:${portOf(server)}` : undefined,
       connected: () => sockets.size,
       connect: async (address) => {
         const [host, port] = address.split(":")

@@ -8,9 +8,8 @@ export default {
   packages: ["@hyperswarm/secret-stream"],
   only: ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight", "connect"],
   start: (options) =>
-    startSecret(options, async (stream, receive) => {
+    startSecret(options, (stream, receive) => {
       stream.on("data", (bytes) => receive(bytes.toString()))
-      if (stream.handshakeHash === null) await once(stream, "connect")
-      return (json) => stream.write(Buffer.from(json))
+      return { send: (json) => stream.write(Buffer.from(json)), ready: once(stream, "connect") }
     })
 }

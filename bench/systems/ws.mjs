@@ -10,7 +10,7 @@ const writeTo = (socket) => (json) => {
     socket.send(json)
     return undefined
   }
-  return new Promise((resolve) => socket.send(json, () => resolve()))
+  return new Promise((resolve) => socket.send(json, () => resolve(undefined)))
 }
 
 /** @type {import("../lib/types.js").System} */

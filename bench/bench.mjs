@@ -127,7 +127,7 @@ for (const { rows, workload } of plan) {
   }
   const rounds = flags.quick ? 1 : Number(flags.rounds ?? workload.rounds ?? 5)
   const seconds = Number(flags.seconds ?? (flags.quick ? 0.2 : (workload.seconds ?? 0.5)))
-  const warmups = flags.quick ? Math.min(1, workload.warmups ?? 1) : (workload.warmups ?? 1)
+  const warmups = flags.quick ? 0 : (workload.warmups ?? 1)
   const since = performance.now()
   const notes = await runWorkload(workload, rows, {
     rounds,

@@ -23,7 +23,7 @@ export const idle = ({ count, rounds, systems }) => ({
   files: count + 1000,
   setup: async () => undefined,
   round: async ({ note, quick, start, system }) => {
-    const some = Math.min(quick ? 200 : count, 4 * (system.connects ?? count))
+    const some = Math.min(quick ? 200 : count, 2 * (system.connects ?? count))
     if (some < count) note(`${system.name}: ${some} connections`)
     const listener = await start("listener", { count: some + before })
     const dialer = await start("dialer", { address: await listener.call("address") })

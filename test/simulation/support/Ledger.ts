@@ -20,7 +20,9 @@ export class Ledger {
   private readonly taken = new Map<Run, Set<string>>()
   private readonly reported = new Set<string>()
   /** What the events of each run say of each peer. */
-  private readonly shown = new Map<string, { readonly status: string; readonly at: number }>()
+  private readonly shown = new Map<string, string>()
+  /** How often a run saw another run of a peer take the place of the one before. */
+  private readonly replaced = new Map<string, number>()
   private readonly truth: Truth
 
   constructor(truth: Truth) {
@@ -61,18 +63,19 @@ export class Ledger {
     const key = `${run}<${next.peer}`
     const before = this.shown.get(key)
     // Another run of a peer may take the place of the one before, unseen.
-    const isAnother =
-      event._tag === "PeerConnected" && before !== undefined && this.truth.hasRestarted(next.peer, before.at, at)
-    if (!next.after.includes(before?.status) && !isAnother) {
-      this.wrong.push(`${run} shows ${next.peer} as ${next.status} after ${before?.status}`)
+    if (event._tag === "PeerConnected" && before !== undefined && alive.includes(before)) {
+      const times = (this.replaced.get(key) ?? 0) + 1
+      this.replaced.set(key, times)
+      if (times > this.truth.restarts(next.peer, at)) this.wrong.push(`${run} shows ${next.peer} as connected twice`)
+    } else if (!next.after.includes(before)) {
+      this.wrong.push(`${run} shows ${next.peer} as ${next.status} after ${before}`)
     }
-    // The connection that it replaces is as old as its last coming.
-    this.shown.set(key, { status: next.status, at: event._tag === "PeerConnected" ? at : (before?.at ?? at) })
+    this.shown.set(key, next.status)
   }
 
   /** What a run's events say of a peer. */
   statusOf(run: Run, peer: string): string | undefined {
-    return this.shown.get(`${run}<${peer}`)?.status
+    return this.shown.get(`${run}<${peer}`)
   }
 
   /** Messages of a run that were taken on, and of which nobody knows what became. */

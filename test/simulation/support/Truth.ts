@@ -12,8 +12,8 @@ export interface Truth {
   readonly noticedWithin: number
   /** It reads slowly or does not run, or has only just begun to again. */
   readonly isHandicapped: (host: string, now: number) => boolean
-  /** It was started anew in that time. */
-  readonly hasRestarted: (host: string, since: number, now: number) => boolean
+  /** How often it has been started anew. */
+  readonly restarts: (host: string, now: number) => number
   /** What is wrong about it that a host takes a peer for dead by silence. */
   readonly wronglyDead: (
     host: string,
@@ -37,14 +37,13 @@ export const make = ({ steps }: FaultPlan, started: number): Truth => {
           step.fault.host === host &&
           isActive(step, now - noticedWithin, now)
       ),
-    hasRestarted: (host, since, now) =>
-      steps.some(
+    restarts: (host, now) =>
+      steps.filter(
         (step) =>
           (step.fault._tag === "Crash" || step.fault._tag === "PowerOff" || step.fault._tag === "Leave") &&
           step.fault.host === host &&
-          end(step) >= since &&
           end(step) <= now
-      ),
+      ).length,
     wronglyDead: (host, { error, peer }, now) => {
       if (error._tag !== "PeerSilent") return undefined
       // Half of the time-out before, and as long again as a fault that lost something lasted: what is lost is sent again late.

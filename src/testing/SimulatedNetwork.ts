@@ -37,15 +37,17 @@ import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
 import { seededCut } from "../internal/seededCut.js"
 import type { SimulatedHost } from "../internal/sim/SimulatedHost.js"
 import { SimulatedProcess } from "../internal/sim/SimulatedProcess.js"
 import { Terrain } from "../internal/sim/Terrain.js"
-import { World } from "../internal/sim/World.js"
+import { type Halt, World } from "../internal/sim/World.js"
 import type { ConnectionPool } from "../ConnectionPool.js"
 import type { LocalNode } from "../LocalNode.js"
 import * as NetworkConfig from "../NetworkConfig.js"
 import { type ConfigInvalid, type HandlerExists, type ListenFailed, NetworkNotRunning } from "../NetworkError.js"
+import type { NodeId } from "../NodeId.js"
 import * as NodeIdentity from "../NodeIdentity.js"
 import * as P2PNetwork from "../P2PNetwork.js"
 import type { PeerBook } from "../PeerBook.js"
@@ -217,44 +219,63 @@ interface Running {
   readonly context: Context.Context<P2PNetwork.P2PNetwork | ConnectionPool | PeerBook | LocalNode | Router>
 }
 
+type Network = P2PNetwork.P2PNetwork["Type"]
+
 /** What is to be started on a host, and what runs there. */
 interface Place {
   running: Running | undefined
   readonly start: Effect.Effect<void>
-  readonly network: P2PNetwork.P2PNetwork["Type"]
+  readonly network: Network
+  /** Faults because of which it has left. */
+  leaves: number
 }
-
-const unbuilt = {} as P2PNetwork.P2PNetwork["Type"]
 
 const killed = Effect.failSync(() => new NetworkNotRunning())
 
-/** Members that are read in the caller's process; all others are Effects, or functions that give Effects. */
-const streams: ReadonlySet<string> = new Set<keyof P2PNetwork.P2PNetwork["Type"]>(["events", "messages", "nodeId"])
+const networkOf = ({ context }: Running): Network => Context.get(context, P2PNetwork.P2PNetwork)
 
-/** The network of whichever process runs now, each call made in that process. */
-const facade = (
-  current: () => Running | undefined,
-  last: () => P2PNetwork.P2PNetwork["Type"],
-  caller: SimulatedProcess
-): P2PNetwork.P2PNetwork["Type"] => {
-  type Call = (...given: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
-  const inProcess = (name: keyof P2PNetwork.P2PNetwork["Type"], given: ReadonlyArray<unknown> | undefined) =>
-    Effect.suspend(() => {
-      const running = current()
-      if (running === undefined) return killed
-      const member = Context.get(running.context, P2PNetwork.P2PNetwork)[name] as unknown
-      const effect = given === undefined ? (member as ReturnType<Call>) : (member as Call)(...given)
-      return running.process.run(effect, caller, killed)
+/** The network of whichever process runs now, each call made in that process; streams are read in the caller's. */
+const facade = (id: string, running: () => Running | undefined, caller: SimulatedProcess): Network => {
+  // That a process is killed is beyond what the members are typed to fail with.
+  const call = <A, E, R>(use: (network: Network) => Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
+    Effect.suspend((): Effect.Effect<A, E | NetworkNotRunning, R> => {
+      const now = running()
+      return now === undefined
+        ? killed
+        : now.process.run(
+            Effect.suspend(() => use(networkOf(now))),
+            caller,
+            killed
+          )
+    }) as Effect.Effect<A, E, R>
+
+  const read = <A>(use: (network: Network) => Stream.Stream<A>): Stream.Stream<A> =>
+    Stream.suspend(() => {
+      const now = running()
+      return now === undefined ? Stream.empty : use(networkOf(now))
     })
-  return new Proxy({} as P2PNetwork.P2PNetwork["Type"], {
-    get: (_, name: keyof P2PNetwork.P2PNetwork["Type"]) => {
-      const member: unknown = last()[name]
-      if (streams.has(name)) return member
-      return typeof member === "function"
-        ? (...given: ReadonlyArray<unknown>) => inProcess(name, given)
-        : inProcess(name, undefined)
-    }
-  })
+
+  const handle = (...given: Parameters<Network["handle"]>) => call((network) => network.handle(...given))
+
+  return {
+    nodeId: id as NodeId,
+    start: call((network) => network.start),
+    stop: call((network) => network.stop),
+    status: call((network) => network.status),
+    connect: (...given) => call((network) => network.connect(...given)),
+    disconnect: (...given) => call((network) => network.disconnect(...given)),
+    sendMessage: (...given) => call((network) => network.sendMessage(...given)),
+    sendMessages: (...given) => call((network) => network.sendMessages(...given)),
+    request: (...given) => call((network) => network.request(...given)),
+    broadcast: (...given) => call((network) => network.broadcast(...given)),
+    handle: handle as Network["handle"],
+    handleOther: (...given) => call((network) => network.handleOther(...given)),
+    peers: (...given) => call((network) => network.peers(...given)),
+    peer: (...given) => call((network) => network.peer(...given)),
+    waitForPeers: (...given) => call((network) => network.waitForPeers(...given)),
+    messages: (type) => read((network) => network.messages(type)),
+    events: read((network) => network.events)
+  }
 }
 
 // --- The network ---
@@ -267,9 +288,8 @@ const isBetween =
   (from: string, to: string): boolean =>
     (from === one && to === other) || (from === other && to === one)
 
-const make = (options: Options, world: World, caller: SimulatedProcess): SimulatedNetwork["Type"] => {
-  const seed = options.seed ?? 1
-  const terrain = new Terrain(
+const makeTerrain = (options: Options, world: World): Terrain =>
+  new Terrain(
     world,
     {
       latency: orDefault(options.latency, 1),
@@ -281,23 +301,22 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
       cut: options.cut === true ? seededCut(world.random.integer(0x7fffffff)) : undefined
     }
   )
+
+const make = (options: Options, world: World, terrain: Terrain, caller: SimulatedProcess): SimulatedNetwork["Type"] => {
+  const seed = options.seed ?? 1
   const places = new Map<string, Place>()
   const disks = new Map<string, PeerStore.PeerStore["Type"]["remembered"]>()
 
   const note = (line: string): void => world.trace.note(world.now, line)
 
-  /** The store of the process that runs on a host now. */
-  const storeOf = (host: SimulatedHost): PeerStore.PeerStore["Type"] => {
-    const { process } = host
-    return {
-      remembered: disks.get(host.name) ?? [],
-      keep: (peers) =>
-        Effect.sync(() => {
-          if (!process.isKilled) disks.set(host.name, peers)
-          return true
-        })
-    }
-  }
+  const storeOf = ({ name }: SimulatedHost): PeerStore.PeerStore["Type"] => ({
+    remembered: disks.get(name) ?? [],
+    keep: (peers) =>
+      Effect.sync(() => {
+        disks.set(name, peers)
+        return true
+      })
+  })
 
   const transportOf = (host: SimulatedHost): Transport["Type"] =>
     options.transport?.(host.name, host.transport()) ?? host.transport()
@@ -325,50 +344,50 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
       const context = yield* Effect.context<Exclude<R, Scope.Scope>>()
       const host = terrain.host(given.nodeId)
       const { onBuilt = () => Effect.void } = given
+      if (places.has(given.nodeId)) return yield* Effect.dieMessage(`there is a node ${given.nodeId} already`)
       let starts = 0
-      let last: P2PNetwork.P2PNetwork["Type"] = unbuilt
 
-      const build = Effect.suspend(() => {
+      const build = Effect.gen(function* () {
         const { process } = host
-        const scope = Effect.runSync(Scope.make())
+        const scope = yield* Scope.make()
         const run = ++starts
         note(`start ${given.nodeId}`)
-        return process
-          .run(
-            Effect.tap(Layer.buildWithScope(layerOf(host, given), scope), (built) =>
-              Scope.extend(onBuilt(Context.get(built, P2PNetwork.P2PNetwork), run), scope)
-            ).pipe(Effect.provide(context)),
-            caller,
-            Effect.succeed(undefined)
-          )
-          .pipe(
-            Effect.map((built) => {
-              // Killed while it started.
-              if (built === undefined) return
-              place.running = { process, scope, context: built }
-              last = Context.get(built, P2PNetwork.P2PNetwork)
-            }),
-            Effect.onError(() => (process.isKilled ? Effect.void : Scope.close(scope, Exit.void)))
-          )
+        const building = Layer.buildWithScope(layerOf(host, given), scope).pipe(
+          Effect.tap((built) => Scope.extend(onBuilt(Context.get(built, P2PNetwork.P2PNetwork), run), scope)),
+          Effect.onError(() => Scope.close(scope, Exit.void)),
+          Effect.provide(context)
+        )
+        const built = yield* process.run(building, caller, Effect.succeed(undefined))
+        // Else it was killed while it started.
+        if (built !== undefined) place.running = { process, scope, context: built }
       })
-      const current = (): Running | undefined =>
-        place.running === undefined || place.running.process.isKilled ? undefined : place.running
-      const network = facade(current, () => last, caller)
-      const place: Place = { running: undefined, start: Effect.asVoid(Effect.orDie(build)), network }
+      const stop = Effect.suspend(() => {
+        const running = current()
+        place.running = undefined
+        if (running === undefined) return Effect.void
+        running.process.release()
+        return running.process.run(Scope.close(running.scope, Exit.void), caller, Effect.void)
+      })
+      const current = (): Running | undefined => (place.running?.process.isKilled === false ? place.running : undefined)
+      const place: Place = {
+        running: undefined,
+        // The node may have been given up while it started again.
+        start: Effect.zipRight(
+          Effect.orDie(build),
+          Effect.suspend(() => (places.get(given.nodeId) === place ? Effect.void : stop))
+        ),
+        network: facade(given.nodeId, current, caller),
+        leaves: 0
+      }
+      const forget = Effect.sync(() => places.delete(given.nodeId))
       places.set(given.nodeId, place)
-      yield* Effect.acquireRelease(build, () =>
-        Effect.suspend(() => {
-          const { running } = place
-          place.running = undefined
-          places.delete(given.nodeId)
-          if (running === undefined || running.process.isKilled) return Effect.void
-          running.process.release()
-          return running.process.run(Scope.close(running.scope, Exit.void), caller, Effect.void)
-        })
+      yield* Effect.acquireRelease(
+        Effect.onError(build, () => forget),
+        () => Effect.zipRight(forget, stop)
       )
       return {
         id: given.nodeId,
-        network,
+        network: place.network,
         starts: () => starts,
         isRunning: () => current() !== undefined,
         parts: () => current()?.context
@@ -377,13 +396,10 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
 
   // --- Faults ---
 
-  const restart = (name: string, keepState: boolean): Effect.Effect<void> =>
+  const restart = (name: string, keepState: boolean, up: () => boolean): Effect.Effect<void> =>
     Effect.suspend(() => {
       if (!keepState) disks.delete(name)
-      const host = terrain.host(name)
-      if (!host.isUpAgain()) return Effect.void
-      host.boot()
-      return places.get(name)?.start ?? Effect.void
+      return up() ? (places.get(name)?.start ?? Effect.void) : Effect.void
     })
 
   /** Brings it about, and gives what ends it. */
@@ -421,18 +437,16 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
         return Effect.sync(() => rates.delete(slow))
       }
       case "Crash":
-        terrain.host(fault.host).kill()
-        return restart(fault.host, fault.keepState)
+        return restart(fault.host, fault.keepState, terrain.host(fault.host).kill())
       case "PowerOff":
-        terrain.host(fault.host).powerOff()
-        return restart(fault.host, fault.keepState)
+        return restart(fault.host, fault.keepState, terrain.host(fault.host).powerOff())
       case "Pause":
         return Effect.sync(terrain.host(fault.host).process.pause())
       case "ClockStep": {
-        const { process } = terrain.host(fault.host)
-        process.clockError += fault.millis
+        const { wall } = terrain.host(fault.host)
+        wall.error += fault.millis
         return Effect.sync(() => {
-          process.clockError -= fault.millis
+          wall.error -= fault.millis
         })
       }
     }
@@ -441,10 +455,13 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
   /** A node takes its time to leave: that goes on by itself. */
   const leave = (name: string): Effect.Effect<Effect.Effect<void>> =>
     Effect.suspend(() => {
-      const network = places.get(name)?.network
-      return network === undefined
-        ? Effect.succeed(Effect.void)
-        : Effect.as(Effect.forkDaemon(network.stop), Effect.ignore(network.start))
+      const place = places.get(name)
+      if (place === undefined) return Effect.succeed(Effect.void)
+      place.leaves++
+      return Effect.as(
+        Effect.forkDaemon(place.network.stop),
+        Effect.suspend(() => (--place.leaves > 0 ? Effect.void : Effect.ignore(place.network.start)))
+      )
     })
 
   const begin = (fault: Fault): Effect.Effect<Effect.Effect<void>> =>
@@ -501,6 +518,9 @@ const make = (options: Options, world: World, caller: SimulatedProcess): Simulat
 
 // --- Running ---
 
+/** Simulated time that a program has to release what it holds when its run was halted. */
+const millisToRelease = 60_000
+
 /**
  * Runs a program in a network of its own, by its clock, its scheduler and its randomness: `Effect.sleep` in it is
  * simulated time. Fails with what the program fails with, and with `SimulationHalted` where it comes to no end. What waits
@@ -519,8 +539,9 @@ export const run =
         const seed = options.seed ?? 1
         const limit = orDefault(options.limit, Duration.toMillis("30 days"))
         const world = new World({ seed, limit, traceLines: options.traceLines ?? 0 })
+        const terrain = makeTerrain(options, world)
         const caller = new SimulatedProcess(world, "the program")
-        const service = make(options, world, caller)
+        const service = make(options, world, terrain, caller)
         const fiber = caller.fork(
           runtime,
           Effect.scoped(Effect.provideService(program, SimulatedNetwork, service)) as Effect.Effect<
@@ -530,30 +551,41 @@ export const run =
           >
         )
         let exit: Exit.Exit<A, E> | undefined
+        let whenOver: (() => void) | undefined
         fiber.addObserver((ended) => {
           exit = ended
         })
+        const isOver = (): boolean => exit !== undefined
+        const interrupt = (): void => fiber.unsafeInterruptAsFork(fiber.id())
+
+        const end = (result: Effect.Effect<A, E | SimulationHalted>): void => {
+          resume(result)
+          whenOver?.()
+        }
+        /** What the program has acquired is released, as far as that comes to an end; the nodes have no say any more. */
+        const abort = (result: Effect.Effect<never, SimulationHalted>): void => {
+          interrupt()
+          for (const { process } of terrain.hosts.values()) process.kill()
+          world.reprieve(millisToRelease)
+          world.drive(
+            isOver,
+            () => end(result),
+            () => end(result)
+          )
+        }
+        const halted = (reason: Halt): SimulationHalted => {
+          const { lines } = world.trace
+          const detail = world.violation === undefined ? {} : { detail: world.violation }
+          return new SimulationHalted({ reason, seed, atMillis: world.now, lines, ...detail })
+        }
         world.drive(
-          () => exit !== undefined,
-          (halt) => {
-            if (halt === undefined) return resume(exit ?? Effect.interrupt)
-            const { lines } = world.trace
-            resume(
-              Effect.fail(
-                new SimulationHalted({
-                  reason: halt,
-                  seed,
-                  atMillis: world.now,
-                  lines,
-                  ...(world.violation === undefined ? {} : { detail: world.violation })
-                })
-              )
-            )
-          }
+          isOver,
+          (halt) => (halt === undefined ? end(exit ?? Effect.interrupt) : abort(Effect.fail(halted(halt)))),
+          (defect) => abort(Effect.die(defect))
         )
         return Effect.async<void>((over) => {
-          fiber.addObserver(() => over(Effect.void))
-          fiber.unsafeInterruptAsFork(fiber.id())
+          whenOver = () => over(Effect.void)
+          interrupt()
         })
       })
     )

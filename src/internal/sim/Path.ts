@@ -90,7 +90,7 @@ export class Path {
       const waiter = {
         released: (): void => {
           this.leave(waiter)
-          if (!this.isLost) arrive()
+          arrive()
         }
       }
       this.wait(waiter)

@@ -10,7 +10,7 @@ import * as PeerAddress from "../../PeerAddress.js"
 import type { Link, Listener, Transport } from "../../Transport.js"
 import { Pipe } from "./Pipe.js"
 import { type LinkHost, SimulatedLink } from "./SimulatedLink.js"
-import { SimulatedProcess } from "./SimulatedProcess.js"
+import { SimulatedProcess, type WallClock } from "./SimulatedProcess.js"
 import type { Terrain } from "./Terrain.js"
 
 const firstFreePort = 49_152
@@ -35,9 +35,12 @@ export class SimulatedHost implements LinkHost {
   private portsGiven = 0
   private readonly listening = new Map<number, Accept>()
   private readonly terrain: Terrain
-  private powerOn: (() => void) | undefined
   /** Faults that keep it from running. */
   private downs = 0
+  /** Goes up when it goes off: what its system had to send is gone then. */
+  private powerCycles = 0
+  /** Its clock goes on, and stays wrong, whatever happens to its processes. */
+  readonly wall: WallClock = { error: 0 }
 
   constructor(terrain: Terrain, name: string) {
     this.terrain = terrain
@@ -46,7 +49,7 @@ export class SimulatedHost implements LinkHost {
   }
 
   private nextProcess(): SimulatedProcess {
-    return new SimulatedProcess(this.terrain.world, `${this.name}/${this.runs++}`)
+    return new SimulatedProcess(this.terrain.world, `${this.name}/${this.runs++}`, this.wall)
   }
 
   get listeners(): number {
@@ -65,33 +68,37 @@ export class SimulatedHost implements LinkHost {
 
   // --- Faults ---
 
-  /** Ends the process at once; the system closes its links. To be started again when {@link isUpAgain}. */
-  kill(): void {
-    this.downs++
-    this.end((link) => link.destroy(new Error("the process was killed")))
+  /**
+   * Ends the process at once; the system closes its links. The function returned ends the fault: whether none is left
+   * that keeps the host from running, so that there is a process again.
+   */
+  kill(): () => boolean {
+    this.end((link) => link.abandon())
+    return this.down()
   }
 
-  /** The host is off: nobody is told. */
-  powerOff(): void {
-    this.downs++
+  /** The host is off: nobody is told. The function returned: as that of {@link kill}. */
+  powerOff(): () => boolean {
+    this.powerCycles++
     this.end((link) => link.vanish())
-    this.powerOn ??= this.terrain.obstruct({
+    const up = this.down()
+    const powerOn = this.terrain.obstruct({
       stops: (from, to) => from === this.name || to === this.name,
       isLoss: true
     })
+    return () => {
+      powerOn()
+      return up()
+    }
   }
 
-  /** One fault that kept it from running is over: whether none is left. */
-  isUpAgain(): boolean {
-    this.downs--
-    return this.downs === 0
-  }
-
-  /** A new process, on a host that is on. */
-  boot(): void {
-    this.powerOn?.()
-    this.powerOn = undefined
-    this.process = this.nextProcess()
+  private down(): () => boolean {
+    this.downs++
+    return () => {
+      if (--this.downs > 0) return false
+      this.process = this.nextProcess()
+      return true
+    }
   }
 
   private end(link: (link: SimulatedLink) => void): void {
@@ -159,6 +166,7 @@ export class SimulatedHost implements LinkHost {
       const there = terrain.path(this.name, address.host)
       const back = terrain.path(address.host, this.name)
       let isOver = false
+      let link: SimulatedLink | undefined
       let cancelRetry: (() => void) | undefined
       const settle = (result: Effect.Effect<Link, DialRefused | DialUnreachable>): void => {
         isOver = true
@@ -167,7 +175,9 @@ export class SimulatedHost implements LinkHost {
       }
       const answered = (isAccepted: boolean): void => {
         if (isOver || process.isKilled) return
-        settle(isAccepted ? Effect.succeed(this.connect(address)) : Effect.fail(new DialRefused({ address })))
+        if (!isAccepted) return settle(Effect.fail(new DialRefused({ address })))
+        link = this.connect(address)
+        settle(Effect.succeed(link))
       }
       const arrived = (): void => {
         const isAccepted = terrain.hosts.get(address.host)?.listening.has(address.port) === true
@@ -185,6 +195,8 @@ export class SimulatedHost implements LinkHost {
       return Effect.sync(() => {
         isOver = true
         cancelRetry?.()
+        // It may be there already, and the fiber not yet know of it.
+        link?.destroy()
       })
     })
   }
@@ -205,6 +217,7 @@ export class SimulatedHost implements LinkHost {
 
   private pipe(from: SimulatedLink, to: SimulatedLink): Pipe {
     const { settings, world } = this.terrain
+    const { powerCycles } = this
     return new Pipe(
       world,
       this.terrain.path(from.host.name, to.host.name),
@@ -212,10 +225,9 @@ export class SimulatedHost implements LinkHost {
       settings.capacity,
       {
         arrive: (segment) => {
-          world.trace.note(
-            world.now,
-            `${segment._tag} ${from.local} ${to.local} ${segment._tag === "Data" ? segment.bytes.length : 0}`
-          )
+          if (powerCycles !== this.powerCycles) return
+          world.trace.note(world.now, `${segment._tag} ${from.local} ${to.local}`)
+          if (segment._tag === "Data") world.trace.noteBytes(segment.bytes)
           if (segment._tag === "Open") to.host.accept(to)
           else to.arrive(segment)
         },
@@ -232,7 +244,10 @@ export class SimulatedHost implements LinkHost {
     if (accept === undefined || link.process !== this.process) return link.refuse()
     link.acceptedBy = accept
     this.links.add(link)
-    link.process.deliver(() => accept(link))
+    link.process.deliver(() => {
+      if (this.listening.get(link.local.port) === accept) accept(link)
+      else link.destroy(new Error("nobody listens any more"))
+    })
   }
 
   private nextPort(): number {

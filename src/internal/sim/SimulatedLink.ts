@@ -62,6 +62,8 @@ export class SimulatedLink implements Link {
   private finCame = false
   private endTold = false
   private closed = false
+  /** It is closed and has sent an end, no reset: an end that comes yet is as it should be. */
+  private partedInPeace = false
   private closeTold = false
   private cause: unknown
   private readsAgainAt = 0
@@ -127,9 +129,7 @@ export class SimulatedLink implements Link {
     // As a TCP socket: one that has said and heard everything parts quietly, any other resets.
     const isQuiet = this.finSent && this.finCame && this.unread.length === 0
     this.close(cause)
-    if (isQuiet) return
-    this.out?.cut()
-    this.out?.push({ _tag: "Reset" })
+    if (!isQuiet) this.reset()
   }
 
   // --- The system ---
@@ -138,7 +138,8 @@ export class SimulatedLink implements Link {
   arrive(segment: Segment): void {
     if (this.closed) {
       // Nobody knows that connection here: so says a reset, if it gets there.
-      if (segment._tag !== "Reset" && segment._tag !== "End") this.out?.path.send(() => this.peer.break())
+      if (segment._tag === "Reset" || (segment._tag === "End" && this.partedInPeace)) return
+      this.out?.path.send(() => this.peer.break())
       return
     }
     if (segment._tag === "Reset") return this.break()
@@ -176,6 +177,24 @@ export class SimulatedLink implements Link {
   snap(): void {
     this.peer.break()
     this.break()
+  }
+
+  /**
+   * The process was killed. As the system does with its sockets: what was taken is sent, and the end after it; where
+   * something is left that nobody has read, the other end is told that by a reset.
+   */
+  abandon(): void {
+    if (this.closed) return
+    const isRead = this.unread.length === 0
+    this.close(new Error("the process was killed"))
+    if (!isRead) return this.reset()
+    this.partedInPeace = true
+    if (!this.finSent) this.out?.push({ _tag: "End" })
+  }
+
+  private reset(): void {
+    this.out?.cut()
+    this.out?.push({ _tag: "Reset" })
   }
 
   /** The host is off: nothing is said to anybody. */

@@ -19,6 +19,11 @@ import type { World } from "./World.js"
 /** Where the wall clocks stand at the beginning: 2026-01-01T00:00:00Z. */
 const epoch = 1_767_225_600_000
 
+/** The wall clock of a host: by how much it is wrong, milliseconds. */
+export interface WallClock {
+  error: number
+}
+
 /** Counts the fibers that are forked under it. */
 class LiveFibers extends Supervisor.AbstractSupervisor<void> {
   count = 0
@@ -33,23 +38,21 @@ class LiveFibers extends Supervisor.AbstractSupervisor<void> {
 
 export class SimulatedProcess implements Scheduler.Scheduler {
   isKilled = false
-  /** By how much its wall clock is wrong, milliseconds. */
-  clockError = 0
   /** Sleeps under way. */
   sleeping = 0
   readonly clock: Clock.Clock
   /** Its fibers that have not ended. */
   readonly fibers = new LiveFibers()
-  private pauses = 0
+  private readonly pauses = new Set<object>()
   private held: Array<() => void> = []
   private readonly whenKilled = new Set<() => void>()
   private readonly world: World
   private readonly random: Random.Random
 
-  constructor(world: World, name: string) {
+  constructor(world: World, name: string, wall: WallClock = { error: 0 }) {
     this.world = world
     this.random = Random.make(`${world.random.integer(0x7fffffff)} ${name}`)
-    const millis = (): number => epoch + Math.floor(world.now) + this.clockError
+    const millis = (): number => epoch + Math.floor(world.now) + wall.error
     const nanos = (): bigint => BigInt(Math.round(world.now * 1e6))
     this.clock = {
       [Clock.ClockTypeId]: Clock.ClockTypeId,
@@ -80,7 +83,8 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   private take(task: () => void): void {
     if (this.isKilled) return
-    if (this.pauses > 0) this.held.push(task)
+    // What is held comes first, also where it may go on already.
+    if (this.pauses.size > 0 || this.held.length > 0) this.held.push(task)
     else task()
   }
 
@@ -89,13 +93,20 @@ export class SimulatedProcess implements Scheduler.Scheduler {
       const millis = Duration.toMillis(duration)
       // As Effect's own clock: what is too long never ends.
       if (!Number.isFinite(millis)) return
+      let isOver = false
+      const end = (): void => {
+        if (!isOver) this.sleeping--
+        isOver = true
+      }
       this.sleeping++
-      const cancel = this.world.after(millis, () => {
-        this.sleeping--
-        this.deliver(() => resume(Effect.void))
-      })
+      const cancel = this.world.after(millis, () =>
+        this.deliver(() => {
+          end()
+          resume(Effect.void)
+        })
+      )
       return Effect.sync(() => {
-        this.sleeping--
+        end()
         cancel()
       })
     })
@@ -105,26 +116,25 @@ export class SimulatedProcess implements Scheduler.Scheduler {
 
   /** Stops it; it goes on when the function returned has been called for every stop. */
   pause(): () => void {
-    this.pauses++
-    let isOver = false
+    const pause = {}
+    this.pauses.add(pause)
     return () => {
-      if (isOver) return
-      isOver = true
-      this.pauses--
-      if (this.pauses === 0) this.goOn()
+      if (this.pauses.delete(pause) && this.pauses.size === 0) this.world.soon(() => this.goOn())
     }
   }
 
   /** Lets it go on, however often it was stopped. */
   release(): void {
-    this.pauses = 0
-    this.goOn()
+    this.pauses.clear()
+    this.world.soon(() => this.goOn())
   }
 
   private goOn(): void {
     const { held } = this
-    this.held = []
-    for (const task of held) this.deliver(task)
+    let done = 0
+    // A task may stop the process again, or kill it.
+    while (done < held.length && this.pauses.size === 0 && !this.isKilled) held[done++]?.()
+    this.held = this.isKilled ? [] : held.slice(done)
   }
 
   kill(): void {

@@ -7,8 +7,7 @@
 export class Trace {
   /** Things noted so far. */
   length = 0
-  /** What was noted, in words, the last ones first to go; for finding out where two runs part. */
-  readonly lines: Array<string> = []
+  private kept: Array<string> = []
   private low = 0x811c9dc5
   private high = 0xcbf29ce4
   private readonly keep: number
@@ -23,8 +22,21 @@ export class Trace {
     this.mix(Math.round(at * 1000))
     for (let index = 0; index < what.length; index++) this.mix(what.charCodeAt(index))
     if (this.keep === 0) return
-    this.lines.push(`${at.toFixed(3)} ${what}`)
-    if (this.lines.length > 2 * this.keep) this.lines.splice(0, this.lines.length - this.keep)
+    this.kept.push(`${at.toFixed(3)} ${what}`)
+    if (this.kept.length > 2 * this.keep) this.kept = this.lines
+  }
+
+  /** Bytes that belong to what was noted last. */
+  noteBytes(bytes: Uint8Array): void {
+    let { low } = this
+    for (let index = 0; index < bytes.length; index++) low = Math.imul(low ^ (bytes[index] ?? 0), 0x01000193)
+    this.low = low
+    this.mix(bytes.length)
+  }
+
+  /** The last things noted, in words, the oldest first; for finding out where two runs part. */
+  get lines(): Array<string> {
+    return this.keep === 0 ? [] : this.kept.slice(-this.keep)
   }
 
   get hash(): string {

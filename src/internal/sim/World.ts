@@ -19,8 +19,11 @@ export type Halt =
   /** Somebody who watches objects. */
   | "Violated"
 
-/** More than this in one instant is a loop without end. */
-const tasksInAnInstant = 20_000_000
+/** More than this in one instant is a loop without end: seconds of work. */
+const tasksInAnInstant = 5_000_000
+
+/** A round of the event loop takes as long as so many tasks. */
+const tasksOfARound = 25
 
 /** Turns of the event loop that are waited for when nothing is left, for whoever waits for the real world. */
 const patience = 1_000
@@ -38,12 +41,20 @@ export class World {
   private tasks: Array<() => void> = []
   private done = 0
   private idleTurns = 0
-  private readonly limit: number
+  private limit: number
 
   constructor(options: { readonly seed: number; readonly limit: number; readonly traceLines: number }) {
     this.random = new PCGRandom(options.seed)
     this.limit = options.limit
     this.trace = new Trace(options.traceLines)
+  }
+
+  /** Lets it be driven on after it was halted, for so many milliseconds more; nobody looks on. */
+  reprieve(millis: number): void {
+    this.limit = this.now + millis
+    this.done = 0
+    this.idleTurns = 0
+    this.watchers.clear()
   }
 
   /** How much is to happen yet. */
@@ -66,12 +77,20 @@ export class World {
     return this.random.number()
   }
 
-  /** Lets time pass until `isOver`, then calls `halted`, with the reason where it came to no end. */
-  drive(isOver: () => boolean, halted: (halt: Halt | undefined) => void): void {
+  /** Lets time pass until `isOver`, then calls `halted`, with the reason where it came to no end; or `threw`. */
+  drive(isOver: () => boolean, halted: (halt: Halt | undefined) => void, threw: (defect: unknown) => void): void {
+    const next = (): Halt | undefined | "go on" | "threw" => {
+      try {
+        return this.instant(isOver)
+      } catch (defect) {
+        threw(defect)
+        return "threw"
+      }
+    }
     const turn = (): void => {
-      const halt = this.instant(isOver)
+      const halt = next()
       if (halt === "go on") setImmediate(turn)
-      else halted(halt)
+      else if (halt !== "threw") halted(halt)
     }
     // Microtasks and settled promises come between the turns: an instant is over only when they have brought nothing new.
     setImmediate(turn)
@@ -82,24 +101,32 @@ export class World {
     this.work()
     if (isOver()) return undefined
     if (this.done > tasksInAnInstant) return "Restless"
-    if (hadTasks) return "go on"
+    if (hadTasks) {
+      this.done += tasksOfARound
+      this.idleTurns = 0
+      return "go on"
+    }
+    if (this.idleTurns === 0 && this.isViolated()) return "Violated"
     const at = this.heap.nextAt()
     if (at === undefined) return this.idleTurns++ < patience ? "go on" : "Stuck"
     this.idleTurns = 0
     if (at > this.limit) return "OutOfTime"
-    if (this.isViolated()) return "Violated"
+    this.done = at > this.now ? 0 : this.done + tasksOfARound
     this.now = at
-    this.done = 0
     for (let next = this.heap.take(); next !== undefined; next = this.heap.take()) {
+      this.done++
       next()
-      if (this.heap.nextAt() !== at) break
+      if (this.heap.nextAt() !== at || this.done > tasksInAnInstant) break
     }
     this.work()
     return isOver() ? undefined : "go on"
   }
 
   private isViolated(): boolean {
-    for (const look of this.watchers) this.violation ??= look()
+    for (const look of this.watchers) {
+      if (this.violation !== undefined) break
+      this.violation = look()
+    }
     return this.violation !== undefined
   }
 

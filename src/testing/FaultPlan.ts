@@ -168,12 +168,9 @@ const swizzleOf = (
     )
     .map(([chosen, at, begins, ends]) =>
       chosen.map((host, index) => {
-        const begin = begins[index] ?? 0
-        return {
-          at: at + begin,
-          lasts: Math.max(1, Math.floor(longest / 2) - begin + (ends[index] ?? 0)),
-          fault: { _tag: "Clog" as const, host }
-        }
+        const begin = Math.min(within, at + (begins[index] ?? 0))
+        const end = at + Math.floor(longest / 2) + (ends[index] ?? 0)
+        return { at: begin, lasts: Math.max(1, end - begin), fault: { _tag: "Clog" as const, host } }
       })
     )
 
@@ -231,7 +228,7 @@ export const play = ({ steps }: FaultPlan): Effect.Effect<void, never, Simulated
 
 /**
  * A scenario failed under a plan. `plan` is the shortest found that fails; with `seed` and `path` the same
- * {@link check} starts at it.
+ * {@link check} plays it at once, and no other.
  *
  * @since 0.1.0
  * @category errors
@@ -265,6 +262,7 @@ export type NetworkOptions = Omit<SimulatedNetwork.Options, "seed">
 export interface CheckOptions extends Draw {
   readonly runs?: number
   readonly seed?: number
+  /** The plan to begin with; where it fails it is not shrunk. */
   readonly path?: string
   /** How the network of each plan is made; its seed is the plan's. */
   readonly network?: NetworkOptions | ((plan: FaultPlan) => NetworkOptions)
@@ -285,34 +283,36 @@ export const check = <E, R>(
 ): Effect.Effect<void, PlanFailed, Exclude<R, SimulatedNetwork.SimulatedNetwork | Scope.Scope>> =>
   Effect.flatMap(Effect.runtime<Exclude<R, SimulatedNetwork.SimulatedNetwork | Scope.Scope>>(), (runtime) => {
     const seed = options.seed ?? 1
-    const property = fc.asyncProperty(arbitrary(options), async (plan) => {
-      const network = typeof options.network === "function" ? options.network(plan) : options.network
-      const run = SimulatedNetwork.run({ ...network, seed: plan.seed })
-      const exit = await Runtime.runPromiseExit(runtime)(run(scenario(plan)))
-      options.onPlan?.(plan, exit)
-      if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))
-    })
-    return Effect.flatMap(
-      Effect.promise(() =>
-        fc.check(property, {
+    const playAll = async (signal: AbortSignal) => {
+      const property = fc.asyncProperty(arbitrary(options), async (plan) => {
+        // Who interrupted it does not want to hear of the rest.
+        if (signal.aborted) return
+        const network = typeof options.network === "function" ? options.network(plan) : options.network
+        const run = SimulatedNetwork.run({ ...network, seed: plan.seed })
+        const exit = await Runtime.runPromiseExit(runtime)(run(scenario(plan)), { signal })
+        if (signal.aborted) return
+        options.onPlan?.(plan, exit)
+        if (Exit.isFailure(exit)) throw new Error(Cause.pretty(exit.cause))
+      })
+      return fc.check(property, {
+        seed,
+        numRuns: options.runs ?? 100,
+        // The plan of a path has been shrunk already.
+        ...(options.path === undefined ? {} : { path: options.path, endOnFailure: true })
+      })
+    }
+    return Effect.flatMap(Effect.promise(playAll), (details) => {
+      const [plan] = details.counterexample ?? []
+      if (!details.failed || plan === undefined) return Effect.void
+      const { errorInstance } = details
+      return Effect.fail(
+        new PlanFailed({
           seed,
-          numRuns: options.runs ?? 100,
-          ...(options.path === undefined ? {} : { path: options.path })
+          path: details.counterexamplePath ?? "",
+          runs: details.numRuns,
+          plan: describe(plan),
+          reason: errorInstance instanceof Error ? errorInstance.message : String(errorInstance)
         })
-      ),
-      (details) => {
-        const [plan] = details.counterexample ?? []
-        if (!details.failed || plan === undefined) return Effect.void
-        const { errorInstance } = details
-        return Effect.fail(
-          new PlanFailed({
-            seed,
-            path: details.counterexamplePath ?? "",
-            runs: details.numRuns,
-            plan: describe(plan),
-            reason: errorInstance instanceof Error ? errorInstance.message : String(errorInstance)
-          })
-        )
-      }
-    )
+      )
+    })
   })

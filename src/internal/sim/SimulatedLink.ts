@@ -126,10 +126,11 @@ export class SimulatedLink implements Link {
 
   destroy(cause?: unknown): void {
     if (this.closed) return
-    // As a TCP socket: one that has said and heard everything parts quietly, any other resets.
-    const isQuiet = this.finSent && this.finCame && this.unread.length === 0
+    // As the transport over TCP: one that has said everything parts quietly, any other resets.
+    const isQuiet = this.finSent && this.unread.length === 0
     this.close(cause)
-    if (!isQuiet) this.reset()
+    if (isQuiet) this.partedInPeace = true
+    else this.reset()
   }
 
   // --- The system ---

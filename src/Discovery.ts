@@ -77,27 +77,47 @@ export interface View {
 const peerOf = (book: PeerBook.State, id: NodeId | undefined): PeerBook.PeerRecord | undefined =>
   id === undefined ? undefined : Option.getOrUndefined(HashMap.get(book.peers, id))
 
+/** Whom to dial, and the node that is thought to be there. */
+type Choice = readonly [candidate: Candidate, id: NodeId | undefined]
+
+/** Takes one out at random. */
+const drawn = <A>(from: Array<A>, random: () => number): A | undefined => {
+  const index = Math.floor(random() * from.length)
+  const last = from.pop()
+  if (last === undefined || index >= from.length) return last
+  const one = from[index]
+  from[index] = last
+  return one
+}
+
 /** In random order, but each teller has its turn: who tells much is not heard before who tells little. */
-const inTurns = (
+function* inTurns(
   hints: PeerBook.State["hints"],
   random: () => number
-): ReadonlyArray<PeerBook.Telling & { readonly id: NodeId }> => {
-  const byTeller = new Map<NodeId, Array<PeerBook.Telling & { readonly id: NodeId }>>()
-  const all = [...HashMap.values(hints)].flatMap(({ id, told }) => told.map((telling) => ({ ...telling, id })))
-  for (const telling of sample(all, Infinity, random)) {
-    const turns = byTeller.get(telling.teller) ?? []
-    byTeller.set(telling.teller, turns)
-    turns.push(telling)
+): Generator<{ readonly id: NodeId; readonly telling: PeerBook.Telling }> {
+  const byTeller = new Map<NodeId, Array<{ readonly id: NodeId; readonly telling: PeerBook.Telling }>>()
+  for (const { id, told } of HashMap.values(hints)) {
+    for (const telling of told) {
+      const turns = byTeller.get(telling.teller)
+      if (turns === undefined) byTeller.set(telling.teller, [{ id, telling }])
+      else turns.push({ id, telling })
+    }
   }
-  const tellers = [...byTeller.values()]
-  const rounds = Math.max(0, ...tellers.map(({ length }) => length))
-  return Array.from({ length: rounds }, (_, round) => tellers.flatMap((turns) => turns.slice(round, round + 1))).flat()
+  let tellers = sample([...byTeller.values()], Infinity, random)
+  while (tellers.length > 0) {
+    for (const turns of tellers) {
+      const next = drawn(turns, random)
+      if (next !== undefined) yield next
+    }
+    tellers = tellers.filter(({ length }) => length > 0)
+  }
 }
 
 /**
- * Whom to dial now, and when to think again (`Infinity`: when something changes). First bootstrap addresses and lost
- * peers that are due, but none that left, then hints at random, while there are fewer than `target` connections and
- * dials; what the application asked for is dialed again whatever the target.
+ * Whom to dial now, and when to think again (`Infinity`: when something changes), while there are fewer than `target`
+ * connections and dials. First bootstrap addresses and lost peers that are due, but none that left; then hints at random,
+ * each as likely as one of those addresses that was dialed in vain before: many that are gone for good do not keep this
+ * node from those that are there. What the application asked for is dialed again whatever the target.
  *
  * @since 0.1.0
  * @category decisions
@@ -111,8 +131,8 @@ export const plan = (
   const taken = new Set<NodeId>()
   let nextAt = Infinity
   const wanted = (): number => Math.min(target - live.size, maxDials) - dialing.size - chosen.length
-  const choose = (address: PeerAddress, id: NodeId | undefined, hint: NodeId | undefined): void => {
-    chosen.push({ address, hint })
+  const choose = (...[candidate, id]: Choice): void => {
+    chosen.push(candidate)
     if (id !== undefined) taken.add(id)
   }
 
@@ -122,28 +142,43 @@ export const plan = (
     return dueAt > now
   }
 
+  const again: Array<PeerBook.AddressRecord> = []
   for (const record of sample([...HashMap.values(book.addresses)], Infinity, random)) {
     const { address, id } = record
     if (dialing.has(address.toString()) || (id !== undefined && (live.has(id) || taken.has(id)))) continue
     const peer = peerOf(book, id)
     if (peer?.status === "left") continue
     if (PeerBook.isGivenUp(record, now) || isLater(Math.max(record.nextAt, peer?.avoidUntil ?? 0))) continue
-    const isRequested = peer?.isRequested === true && chosen.length + dialing.size < maxDials
-    if (wanted() > 0 || isRequested) choose(address, id, undefined)
+    if (peer?.isRequested === true ? chosen.length + dialing.size < maxDials : wanted() > 0 && record.attempts === 0) {
+      choose({ address, hint: undefined }, id)
+    } else again.push(record)
   }
-  if (wanted() <= 0) return { dial: chosen, nextAt }
-  const held = PeerBook.heldByLive(book)
-  for (const hint of inTurns(book.hints, random)) {
-    if (wanted() <= 0) break
-    if (live.has(hint.id) || taken.has(hint.id) || isLater(peerOf(book, hint.id)?.avoidUntil ?? 0)) continue
-    const address = hint.addresses.find(
-      (other) =>
-        !dialing.has(other.toString()) &&
-        !HashMap.has(book.addresses, other.toString()) &&
-        !held.has(other.toString()) &&
-        !chosen.some((candidate) => candidate.address.toString() === other.toString())
-    )
-    if (address !== undefined) choose(address, hint.id, hint.id)
+
+  function* lost(): Generator<Choice> {
+    for (const { address, id } of again) {
+      if (id === undefined || !taken.has(id)) yield [{ address, hint: undefined }, id]
+    }
+  }
+
+  function* told(): Generator<Choice> {
+    const held = PeerBook.heldByLive(book)
+    for (const { id, telling } of inTurns(book.hints, random)) {
+      if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue
+      const address = telling.addresses.find((other) => {
+        const key = other.toString()
+        const isChosen = (candidate: Candidate): boolean => candidate.address.toString() === key
+        return !dialing.has(key) && !HashMap.has(book.addresses, key) && !held.has(key) && !chosen.some(isChosen)
+      })
+      if (address !== undefined) yield [{ address, hint: id }, id]
+    }
+  }
+
+  const sources = [lost(), told()]
+  while (wanted() > 0 && sources.length > 0) {
+    const index = Math.floor(random() * sources.length)
+    const next = sources[index]?.next()
+    if (next === undefined || next.done === true) sources.splice(index, 1)
+    else choose(...next.value)
   }
   return { dial: chosen, nextAt }
 }

@@ -178,6 +178,22 @@ describe("plan, of hints", () => {
     )
   })
 
+  it("dials hints though many more were dialed in vain, and those too: each kind about as often", () => {
+    let state = tell(PeerBook.empty, "teller", ["alive"])
+    const failure = { error: Books.error, retryAfter: 1, giveUpAfter: 600_000 }
+    for (let gone = 0; gone < 16; gone++) state = PeerBook.dialFailed(state, at(`gone-${gone}`), failure, 0)
+    let heard = 0
+    for (let first = 0; first < 1; first += 0.001) {
+      let calls = 0
+      const random = () => (calls++ * 0.618 + first) % 1
+      const { dial } = Discovery.plan(state, { ...idle, now: 1, target: 1, maxDials: 8, random })
+      assert.strictEqual(dial.length, 1)
+      if (dial[0]?.hint === "alive") heard++
+    }
+    assert.isAbove(heard, 300)
+    assert.isBelow(heard, 700)
+  })
+
   it("dials no address for a node that is told of where a connected one is", () => {
     const id = NodeId.make("live")
     const state = PeerBook.connected(

@@ -57,7 +57,10 @@ const scale = Command.make("scale", options, (given) =>
       [
         `${given.nodes} nodes, target ${given.target} peers (${given.maxPeers} at most), seed ${given.seed}, trace ${report.trace}`,
         `${"".padEnd(20)}${"simulated".padStart(11)}${"real".padStart(11)}${"CPU".padStart(11)}`,
-        ...[...phases, { name: "all", simulated: phases.reduce((sum, phase) => sum + phase.simulated, 0), wall, cpu }].map(
+        ...[
+          ...phases,
+          { name: "all", simulated: phases.reduce((sum, phase) => sum + phase.simulated, 0), wall, cpu }
+        ].map(
           (phase) =>
             phase.name.padEnd(20) +
             [phase.simulated, phase.wall, phase.cpu].map((millis) => seconds(millis).padStart(11)).join("")

@@ -181,7 +181,7 @@ const swarm = (options: Options) =>
       Effect.gen(function* () {
         const since = simulated.unsafeElapsed()
         const times = conditions.map(() => Infinity)
-        for (let passed = 0; passed < patience && times.includes(Infinity); ) {
+        for (let passed = 0; passed < patience && times.includes(Infinity);) {
           yield* Effect.sleep(lookEvery)
           passed = simulated.unsafeElapsed() - since
           const graph = look(nodes, target)
@@ -217,7 +217,15 @@ const swarm = (options: Options) =>
           )
           nodes.push(
             yield* simulated
-              .node({ nodeId: name, bootstrap, targetPeers: target, maxPeers, broadcastTtl, discoveryInterval, handlers })
+              .node({
+                nodeId: name,
+                bootstrap,
+                targetPeers: target,
+                maxPeers,
+                broadcastTtl,
+                discoveryInterval,
+                handlers
+              })
               .pipe(Scope.extend(scope))
           )
         }
@@ -233,7 +241,8 @@ const swarm = (options: Options) =>
     const countOf = (name: "delivered" | "duplicates") =>
       Effect.gen(function* () {
         let sum = 0
-        for (const node of nodes) if (node.isRunning()) sum += (yield* Effect.orDie(node.network.status)).counts[name] ?? 0
+        for (const node of nodes)
+          if (node.isRunning()) sum += (yield* Effect.orDie(node.network.status)).counts[name] ?? 0
         return sum
       })
 

@@ -544,20 +544,17 @@ export const hinted = (
   limits: Limits
 ): State => {
   let { hints } = state
-  const counts = countTellings(hints)
-  let total = [...counts.values()].reduce((sum, count) => sum + count, 0)
-  const countOf = (id: NodeId): number => counts.get(id) ?? 0
+  let tally: Tally | undefined
 
-  const makeRoom = (): boolean => {
+  const makeRoom = ({ counts }: Tally): boolean => {
     const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
-    if (most <= countOf(teller) + 1) return false
+    if (most <= (counts.get(teller) ?? 0) + 1) return false
     const given = Option.getOrUndefined(
       HashMap.findFirst(hints, ({ told }) => told.some((one) => one.teller === busiest))
     )
     if (given === undefined) return false
     hints = setTold(hints, given[0], without(given[1].told, busiest))
     counts.set(busiest, most - 1)
-    total--
     return true
   }
 
@@ -565,33 +562,46 @@ export const hinted = (
     if (entry.id === self) continue
     const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
     if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
-    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
-      .filter((address) => addressRecord(state, address).nextAt !== Infinity)
-      .slice(0, toldAddresses)
     const told = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
     const before = told.find((telling) => telling.teller === teller)
     const others = before === undefined ? told : without(told, teller)
-    if (!addsTo(others, addresses)) continue
+    // Most of what is told has been told before.
+    if (isSaid(others, entry.addresses) || (before !== undefined && isSame(before.addresses, entry.addresses))) continue
+    const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
+      .filter((address) => addressRecord(state, address).nextAt !== Infinity)
+      .slice(0, toldAddresses)
+    if (isSaid(others, addresses)) continue
     if (before !== undefined) {
       // What was tried stays until it is given up: nobody can have this node dial one address after the other.
       if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
     } else {
-      if (countOf(teller) >= limits.hintsPerTeller || (total >= limits.hints && !makeRoom())) continue
-      counts.set(teller, countOf(teller) + 1)
-      total++
+      tally ??= tallyOf(hints)
+      const count = tally.counts.get(teller) ?? 0
+      if (count >= limits.hintsPerTeller) continue
+      if (tally.total < limits.hints) tally.total++
+      else if (!makeRoom(tally)) continue
+      tally.counts.set(teller, count + 1)
     }
     const current = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
     hints = setTold(hints, entry.id, [...without(current, teller), { teller, addresses }])
   }
-  return { ...state, hints }
+  return hints === state.hints ? state : { ...state, hints }
 }
 
-const countTellings = (hints: State["hints"]): Map<NodeId, number> => {
+/** Tellings by teller, and in all. */
+interface Tally {
+  readonly counts: Map<NodeId, number>
+  total: number
+}
+
+const tallyOf = (hints: State["hints"]): Tally => {
   const counts = new Map<NodeId, number>()
+  let total = 0
   for (const { told } of HashMap.values(hints)) {
+    total += told.length
     for (const { teller } of told) counts.set(teller, (counts.get(teller) ?? 0) + 1)
   }
-  return counts
+  return { counts, total }
 }
 
 const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Telling> =>
@@ -600,11 +610,21 @@ const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Te
 const setTold = (hints: State["hints"], id: NodeId, told: ReadonlyArray<Telling>): State["hints"] =>
   told.length === 0 ? HashMap.remove(hints, id) : HashMap.set(hints, id, { id, told })
 
-/** Whether something is said that the others do not say. */
-const addsTo = (others: ReadonlyArray<Telling>, addresses: ReadonlyArray<PeerAddress.PeerAddress>): boolean => {
-  const said = new Set(others.flatMap((telling) => telling.addresses.map(String)))
-  return addresses.some((address) => !said.has(address.toString()))
-}
+type Place = Pick<PeerAddress.PeerAddress, "host" | "port">
+
+const isAt = (one: Place, { host, port }: Place): boolean =>
+  one.port === port && one.host === PeerAddress.normalizeHost(host)
+
+/** Whether the tellings say all of it. */
+const isSaid = (told: ReadonlyArray<Telling>, places: ReadonlyArray<Place>): boolean =>
+  places.every((place) => told.some(({ addresses }) => addresses.some((address) => isAt(address, place))))
+
+const isSame = (addresses: ReadonlyArray<Place>, places: ReadonlyArray<Place>): boolean =>
+  addresses.length === places.length &&
+  places.every((place, index) => {
+    const address = addresses[index]
+    return address !== undefined && isAt(address, place)
+  })
 
 /**
  * The node known, or last met, at an address.

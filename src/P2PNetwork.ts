@@ -183,7 +183,8 @@ export const make = <R = never>(options: Options<R> = {}) =>
     const discovery = yield* Discovery.Discovery
     const router = yield* Router.Router
     const { deadlines } = node
-    const events = yield* PubSub.sliding<NetworkEvent>(eventCapacity)
+    /** Made for the first who listens: it holds places for all the events it may keep. */
+    let listened: PubSub.PubSub<NetworkEvent> | undefined
     const exclusive = yield* Effect.makeSemaphore(1)
     const whenConnected = new Set<() => void>()
     const whenStopped = new Set<() => void>()
@@ -196,7 +197,12 @@ export const make = <R = never>(options: Options<R> = {}) =>
 
     // --- What happened ---
 
-    const publish = (event: NetworkEvent): Effect.Effect<void> => Effect.asVoid(PubSub.publish(events, event))
+    const publish = (event: NetworkEvent): Effect.Effect<void> =>
+      Effect.suspend(() => (listened === undefined ? Effect.void : Effect.asVoid(PubSub.publish(listened, event))))
+
+    const events = Stream.suspend(() =>
+      Stream.fromPubSub((listened ??= Effect.runSync(PubSub.sliding<NetworkEvent>(eventCapacity))))
+    )
 
     const lost = (peer: NodeId.NodeId, ids: ReadonlyArray<string>): Effect.Effect<void> =>
       ids.length === 0 ? Effect.void : publish({ _tag: "MessagesLost", peer, ids })
@@ -472,7 +478,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
       messages: router.messages,
       peers: (filter = {}) => Effect.sync(() => pool.peers().filter((peer) => matches(peer, filter))),
       peer: (id) => Effect.sync(() => (NodeId.is(id) ? Option.fromNullable(pool.peer(id)) : Option.none())),
-      events: Stream.fromPubSub(events),
+      events,
       waitForPeers: (n) =>
         Effect.async((resume) => {
           const check = (): void => {

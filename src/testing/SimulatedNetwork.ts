@@ -419,6 +419,7 @@ const make = (options: Options, world: World, terrain: Terrain, caller: Simulate
       case "Clog":
         return Effect.sync(
           terrain.obstruct({
+            host: fault.host,
             stops: (from, to) => from !== to && (from === fault.host || to === fault.host),
             isLoss: false
           })

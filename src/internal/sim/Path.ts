@@ -19,6 +19,8 @@ export interface Shape {
 /** Something that stands in the way of what is sent. */
 export interface Obstacle {
   readonly stops: (from: string, to: string) => boolean
+  /** The host it stands at, where it stops nothing but what comes from there or goes there. */
+  readonly host?: string
   /** What is stopped is lost, not merely late. */
   readonly isLoss: boolean
 }

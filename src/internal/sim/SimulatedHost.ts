@@ -83,6 +83,7 @@ export class SimulatedHost implements LinkHost {
     this.end((link) => link.vanish())
     const up = this.down()
     const powerOn = this.terrain.obstruct({
+      host: this.name,
       stops: (from, to) => from === this.name || to === this.name,
       isLoss: true
     })

@@ -13,6 +13,8 @@ export class Terrain {
   readonly world: World
   readonly settings: LinkSettings
   private readonly paths = new Map<string, Path>()
+  /** Those from or to each host. */
+  private readonly pathsAt = new Map<string, Array<Path>>()
   private readonly obstacles = new Set<Obstacle>()
   private readonly delays = new Map<
     object,
@@ -43,15 +45,23 @@ export class Terrain {
     path.meet(this.obstacles)
     path.delay = this.delayOf(path)
     this.paths.set(key, path)
+    this.index(from, path)
+    if (to !== from) this.index(to, path)
     return path
+  }
+
+  private index(host: string, path: Path): void {
+    const paths = this.pathsAt.get(host)
+    if (paths === undefined) this.pathsAt.set(host, [path])
+    else paths.push(path)
   }
 
   /** Puts something in the way; the function returned takes it away. */
   obstruct(obstacle: Obstacle): () => void {
     this.obstacles.add(obstacle)
-    this.look()
+    this.look(obstacle)
     return () => {
-      if (this.obstacles.delete(obstacle)) this.look()
+      if (this.obstacles.delete(obstacle)) this.look(obstacle)
     }
   }
 
@@ -69,8 +79,10 @@ export class Terrain {
     }
   }
 
-  private look(): void {
-    for (const path of this.paths.values()) path.meet(this.obstacles)
+  /** Something has come or gone. */
+  private look({ host }: Obstacle): void {
+    const paths = host === undefined ? this.paths.values() : (this.pathsAt.get(host) ?? [])
+    for (const path of paths) path.meet(this.obstacles)
   }
 
   private delayOf({ from, to }: Path): number {

@@ -25,6 +25,9 @@ const options = {
   ).pipe(Options.optional)
 }
 
+// What fails on purpose, a hundred times a plan, needs no trace of where.
+Error.stackTraceLimit = 0
+
 const simulate = Command.make("simulate", options, ({ path, plans, profile, seed }) =>
   Effect.gen(function* () {
     const chosen = profiles.filter(({ name }) => Option.getOrElse(profile, () => name) === name)

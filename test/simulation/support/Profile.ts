@@ -43,7 +43,7 @@ const quick: P2PNetworkMemory.Options = {
 /** Each knows each, and there is room for all that is sent. */
 export const mesh: Profile = {
   name: "mesh",
-  hosts: hosts(4),
+  hosts: hosts(3),
   settings: quick,
   network: { latency: "2 millis", jitter: "20 millis", limit: "1 hour" },
   isMesh: true,
@@ -79,8 +79,8 @@ export const tight: Profile = {
 /** More nodes than each is connected with; messages go over others. */
 export const sparse: Profile = {
   name: "sparse",
-  hosts: hosts(7),
-  settings: { ...quick, targetPeers: 3, maxPeers: 5, maxInbound: 4 },
+  hosts: hosts(5),
+  settings: { ...quick, targetPeers: 2, maxPeers: 4, maxInbound: 3 },
   network: { latency: "1 millis", jitter: "50 millis", limit: "1 hour" },
   isMesh: false,
   ballast: 0,

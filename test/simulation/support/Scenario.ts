@@ -232,7 +232,7 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
       all,
       (node) =>
         Effect.forever(
-          Effect.flatMap(Random.nextIntBetween(100, 1_500), (millis) =>
+          Effect.flatMap(Random.nextIntBetween(100, 2_500), (millis) =>
             Effect.delay(Effect.forkDaemon(talk(node)), millis)
           )
         ),
@@ -241,7 +241,7 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
 
     // --- The plan, and what must hold after it ---
 
-    yield* Effect.sleep("3 seconds")
+    yield* Effect.sleep(Truth.planAt)
     yield* FaultPlan.play(plan)
     yield* Effect.sleep(settling)
 
@@ -260,7 +260,7 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
     yield* check("one connection for each pair", doubled(all, poolOf) === undefined, () => doubled(all, poolOf) ?? "")
 
     yield* Effect.fork(Effect.interruptible(Effect.sync(() => talking.unsafeInterruptAsFork(talking.id()))))
-    yield* Effect.sleep("6 seconds")
+    yield* Effect.sleep("5 seconds")
     yield* check("every call ends", ledger.open.size === 0, () =>
       [...ledger.open].map(([call, at]) => `${call} since ${at}`).join("; ")
     )
@@ -284,7 +284,7 @@ export const scenario = (profile: Profile, wire: Wire, plan: FaultPlan.FaultPlan
       const receipt = yield* Effect.either(node.network.broadcast(News, { run, order: 0, ballast }))
       if (Either.isRight(receipt)) ids.push(receipt.right.id)
     }
-    yield* Effect.sleep("3 seconds")
+    yield* Effect.sleep("2 seconds")
     yield* check("a broadcast reaches all", ids.length === all.length, () => `${ids.length} were made`)
     for (const [index, id] of ids.entries()) {
       const missed = all.filter((node, at) => at !== index && !ledger.hasHandled(runOf(node.id, node.starts()), id))
@@ -343,8 +343,8 @@ export const checkPlans = (
   return FaultPlan.check(
     {
       hosts: profile.hosts,
-      within: "8 seconds",
-      longest: "9 seconds",
+      within: "6 seconds",
+      longest: "7 seconds",
       maxFaults: 6,
       ...options,
       network: (plan) => {

@@ -5,7 +5,7 @@ import * as Fault from "../../../src/testing/Fault.js"
 import { times } from "./Profile.js"
 
 /** When plans begin, from the beginning of the network. */
-const planAt = 3_000
+export const planAt = 2_000
 
 export interface Truth {
   /** Within this time a silent peer is noticed: the time-out, an interval, and two sweeps. */

@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { plainEnv } from "../../utils/plain.js"
 import * as Demo from "../../../src/cli/demo/Demo.js"
 import * as NodeProcess from "../../../src/cli/demo/NodeProcess.js"
 import * as SidecarClient from "../../../src/cli/demo/SidecarClient.js"
@@ -79,7 +80,7 @@ describe("Demo", () => {
             args: ["start", "--json", "--port", "0", "--node-id", id].concat(
               Option.match(bootstrap, { onNone: () => [], onSome: (address) => ["--bootstrap", address] })
             ),
-            env: { SYNAPSE_HEARTBEAT_INTERVAL: "500 millis", SYNAPSE_HEARTBEAT_TIMEOUT: "2 seconds" }
+            env: { ...plainEnv, SYNAPSE_HEARTBEAT_INTERVAL: "500 millis", SYNAPSE_HEARTBEAT_TIMEOUT: "2 seconds" }
           })
         )
         assert.strictEqual(exit, "Right", printed.join("\n"))

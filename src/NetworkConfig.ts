@@ -264,11 +264,11 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
     readonly identityKey: Option.Option<Redacted.Redacted<string>>
     /**
      * Secrets that the nodes of the network share, each of at least 32 bytes: a node that has none of them is refused. The
-     * first is used to prove, any is accepted, so that a new one can be brought in without a gap. Only with TLS. Default:
-     * (none): whoever reaches the port may join.
+     * first is used to prove, any is accepted, so that a new one can be brought in without a gap. Only with TLS.
+     * Default: (none). Without one, whoever reaches the port may join.
      */
     readonly networkKey: ReadonlyArray<Redacted.Redacted<string>>
-    /** The only nodes that may be connected. Default: (none), which stands for all. Can be changed while the node runs. */
+    /** The only nodes that may be connected; none named: all. Default: (none). Can be changed while the node runs. */
     readonly allow: ReadonlyArray<NodeId>
     /** Nodes that may not be connected, also where `allow` names them. Default: (none). Can be changed likewise. */
     readonly deny: ReadonlyArray<NodeId>

@@ -280,7 +280,8 @@ describe("NetworkConfig", () => {
           "REQUEST_TIMEOUT SHUTDOWN_GRACE HEARTBEAT_INTERVAL HEARTBEAT_TIMEOUT DISCOVERY_INTERVAL RETRY_BASE " +
           "RETRY_FACTOR RETRY_MAX MAX_MESSAGE_BYTES OUTBOUND_QUEUE OUTBOUND_QUEUE_BYTES INBOUND_QUEUE " +
           "INBOUND_QUEUE_BYTES RATE_LIMIT HEALING_INTERVAL DIAL_CONCURRENCY MAX_HINTS MAX_HINTS_PER_TELLER " +
-          "SEEN_MEMORY SEEN_IDS STATE_DIR LOG_LEVEL LOG_FORMAT ENCRYPTION NETWORK_KEY HANDLER_CONCURRENCY"
+          "SEEN_MEMORY SEEN_IDS STATE_DIR LOG_LEVEL LOG_FORMAT ENCRYPTION IDENTITY_KEY NETWORK_KEY ALLOW DENY " +
+          "HANDLER_CONCURRENCY"
       )
     })
 
@@ -675,7 +676,7 @@ describe("NetworkConfig", () => {
     })
 
     it("log what a person should know", () => {
-      const { lines } = build(NetworkConfig.layer({ targetPeers: 300, host: "0.0.0.0" }))
+      const { lines } = build(NetworkConfig.layer({ targetPeers: 300, host: "0.0.0.0", encryption: "none" }))
       assert.deepStrictEqual(
         lines.map((line) => line.slice(0, 30)),
         ["Warning targetPeers is 300, wh", 'Warning host is "0.0.0.0" and ']

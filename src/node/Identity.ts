@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as FileSystem from "@effect/platform/FileSystem"
+import * as FileSystem from "@effect/platform/FileSystem"
 import type * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
@@ -12,6 +12,7 @@ import type * as Redacted from "effect/Redacted"
 import type { Credentials } from "../Credentials.js"
 import { IdentityFailed } from "../NetworkError.js"
 import { fromCredentials, NodeIdentity } from "../NodeIdentity.js"
+import type { NodeId } from "../NodeId.js"
 import * as KeyFile from "./KeyFile.js"
 import * as Keys from "./Keys.js"
 
@@ -56,3 +57,36 @@ export const layerFile = (
   folder: string
 ): Layer.Layer<NodeIdentity, IdentityFailed, FileSystem.FileSystem | Path.Path> =>
   Layer.effect(NodeIdentity, Effect.map(KeyFile.readOrCreate(folder), fromCredentials))
+
+/**
+ * The id of the key in a folder. Fails with: `IdentityFailed`, where there is none too.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const show = (folder: string): Effect.Effect<NodeId, IdentityFailed, FileSystem.FileSystem | Path.Path> =>
+  Effect.map(KeyFile.read(folder), ({ id }) => id)
+
+/**
+ * Makes a key in a folder, which is made where it does not exist: its id. Fails with: `IdentityFailed`, where there is one
+ * already too.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const create = (folder: string): Effect.Effect<NodeId, IdentityFailed, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const files = yield* FileSystem.FileSystem
+    // Where this does not work, the key cannot be written either, which is told.
+    yield* Effect.ignore(files.makeDirectory(folder, { recursive: true, mode: 0o700 }))
+    const { id } = yield* KeyFile.create(folder)
+    return id
+  })
+
+/**
+ * A new key, PKCS#8 as PEM: for the setting `identityKey`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const generate: Effect.Effect<Redacted.Redacted<string>> = Effect.sync(() => Keys.generate().privateKey)

@@ -246,7 +246,7 @@ describe("StateFolder", () => {
           Effect.scoped(
             StateFolder.make(path).pipe(
               Effect.provideService(FileSystem.FileSystem, stubborn),
-              Effect.provideService(NetworkConfig.NetworkConfig, NetworkConfig.defaults),
+              Effect.provideService(NetworkConfig.NetworkConfig, { ...NetworkConfig.defaults, ...plain }),
               Effect.provide(NodeContext.layer)
             )
           )
@@ -392,7 +392,7 @@ describe("StateFolder", () => {
           Effect.gen(function* () {
             const { keep } = yield* StateFolder.make(path).pipe(
               Effect.provideService(FileSystem.FileSystem, small),
-              Effect.provideService(NetworkConfig.NetworkConfig, NetworkConfig.defaults),
+              Effect.provideService(NetworkConfig.NetworkConfig, { ...NetworkConfig.defaults, ...plain }),
               Effect.provide(NodeContext.layer)
             )
             yield* keep([peer("a", 1)])

@@ -12,6 +12,7 @@ import * as Demo from "../../../src/cli/demo/Demo.js"
 import * as NodeProcess from "../../../src/cli/demo/NodeProcess.js"
 import * as SidecarClient from "../../../src/cli/demo/SidecarClient.js"
 import * as TcpTransport from "../../../src/node/TcpTransport.js"
+import { Transport } from "../../../src/Transport.js"
 
 const program = fileURLToPath(new URL("../../../dist/bin.js", import.meta.url))
 
@@ -23,14 +24,15 @@ const run = (launch: Parameters<typeof Demo.run>[0]["launch"]) =>
     const printed: Array<string> = []
     const console = yield* Console.consoleWith(Effect.succeed)
     const log = (text: string) => Effect.sync(() => void printed.push(...text.split("\n")))
-    const exit = yield* Demo.run({ ids, launch, colours: false }).pipe(
+    const transport = yield* Transport
+    const guest = (id: string) => Effect.succeed({ id, transport })
+    const exit = yield* Demo.run({ ids, launch, nodeIdOf: (id) => id, guest, colours: false }).pipe(
       Effect.scoped,
       Effect.withConsole({ ...console, log }),
-      Effect.provide(TcpTransport.layer),
       Effect.either
     )
     return { exit: exit._tag, printed }
-  })
+  }).pipe(Effect.provide(TcpTransport.layer))
 
 const silent = (id: string) =>
   Effect.map(

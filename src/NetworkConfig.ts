@@ -264,7 +264,8 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
     readonly identityKey: Option.Option<Redacted.Redacted<string>>
     /**
      * Secrets that the nodes of the network share, each of at least 32 bytes: a node that has none of them is refused. The
-     * first is used to prove, any is accepted, so that a new one can be brought in without a gap. Only with TLS.
+     * first is used to prove, any is accepted, so that a new one can be brought in without a gap. In one text they are
+     * separated by commas; in a list a secret may hold any character. Only with TLS.
      * Default: (none). Without one, whoever reaches the port may join.
      */
     readonly networkKey: ReadonlyArray<Redacted.Redacted<string>>

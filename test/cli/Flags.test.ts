@@ -82,7 +82,7 @@ describe("Flags", () => {
       assert.strictEqual(yield* fault("start --port"), `--port stands without a value, or twice${hint}`)
       assert.strictEqual(yield* fault("start --log-level"), `--log-level stands without a value, or twice${hint}`)
       assert.strictEqual(yield* fault("start --port 1 --port 2"), `--port stands without a value, or twice${hint}`)
-      assert.strictEqual(yield* fault("stop"), `Invalid subcommand for synapse - use 'start', 'identity'${hint}`)
+      assert.strictEqual(yield* fault("stop"), `Invalid subcommand for synapse - use one of 'start', 'identity'${hint}`)
     })
   )
 })

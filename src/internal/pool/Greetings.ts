@@ -11,7 +11,7 @@ import type { Envelope, JsonObject } from "../../Message.js"
 import * as NetworkError from "../../NetworkError.js"
 import type { NodeId } from "../../NodeId.js"
 import * as Payloads from "../../Payloads.js"
-import type * as PeerAddress from "../../PeerAddress.js"
+import * as PeerAddress from "../../PeerAddress.js"
 import * as PeerBook from "../../PeerBook.js"
 import type { Faults } from "./Faults.js"
 import { errorFrame, localError, remoteError, retryWhenFull } from "./Refusals.js"
@@ -92,7 +92,8 @@ export const make = (
     // Whoever says so, in whose name it says it.
     const sender = connection.proven?.id ?? envelope.sender
     if (peers !== undefined) {
-      book.update((before) => PeerBook.hinted(before, node.id, sender, peers, deadlines.now(), state.bookLimits))
+      const group = PeerAddress.group(connection.remote.host)
+      book.update((before) => PeerBook.hinted(before, node.id, sender, peers, deadlines.now(), state.bookLimits, group))
     }
     connection.takeGoodbye(remoteError(connection, decoded.right, sender))
   }

@@ -146,6 +146,8 @@ const start = <E>(
     if (Option.isNone(yield* flushed)) return yield* new OutputStuck()
   })
 
+const print = (stdio: Stdio, text: string): Effect.Effect<void> => Effect.ignore(stdio.write(`${text}\n`))
+
 type Files = FileSystem.FileSystem | Path.Path
 
 const identify = <E>(
@@ -156,11 +158,10 @@ const identify = <E>(
     const { settings } = yield* NetworkConfig.load({
       flags: Option.match(stateDir, { onNone: () => ({}), onSome: (folder) => ({ stateDir: folder }) })
     })
-    const print = (text: string) => Effect.ignore(stdio.write(`${text}\n`))
     const folder = Option.getOrUndefined(settings.stateDir)
-    if (folder !== undefined) return yield* print(yield* (isNew ? identity.create : identity.show)(folder))
+    if (folder !== undefined) return yield* print(stdio, yield* (isNew ? identity.create : identity.show)(folder))
     if (!isNew) return yield* new IdentityFailed({ reason: "NoFolder" })
-    yield* print(Redacted.value(yield* identity.generate).trim())
+    yield* print(stdio, Redacted.value(yield* identity.generate).trim())
   })
 
 const carryOut = <E>(
@@ -184,8 +185,7 @@ export const run = <E extends { readonly message: string }>(
   options: Options<E>
 ): Effect.Effect<void, Failed, FileSystem.FileSystem | Path.Path | PlatformTerminal.Terminal> => {
   const { argv, stdio } = options
-  const print = (text: string): Effect.Effect<void> => Effect.ignore(stdio.write(`${text}\n`))
-  return Flags.parse(argv, print).pipe(
+  return Flags.parse(argv, (text) => print(stdio, text)).pipe(
     Effect.flatMap((asked) => Effect.transposeMapOption(asked, (one) => carryOut(one, options))),
     Effect.asVoid,
     Effect.catchAll((error) => Effect.fail(oneLine(error.message))),

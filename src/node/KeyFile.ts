@@ -84,9 +84,13 @@ export const create = (folder: string): Effect.Effect<Credentials, IdentityFaile
     return credentials
   })
 
+const isBecause =
+  (reason: IdentityFailed["reason"]) =>
+  (error: IdentityFailed): boolean =>
+    error.reason === reason
+
 /** The key in the folder, which is made where there is none. */
-export const readOrCreate = (folder: string): Effect.Effect<Credentials, IdentityFailed, Files> => {
-  const isMissing = (error: IdentityFailed): boolean => error.reason === "Missing"
-  const isThere = (error: IdentityFailed): boolean => error.reason === "Exists"
-  return Effect.catchIf(read(folder), isMissing, () => Effect.catchIf(create(folder), isThere, () => read(folder)))
-}
+export const readOrCreate = (folder: string): Effect.Effect<Credentials, IdentityFailed, Files> =>
+  Effect.catchIf(read(folder), isBecause("Missing"), () =>
+    Effect.catchIf(create(folder), isBecause("Exists"), () => read(folder))
+  )

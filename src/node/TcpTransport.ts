@@ -13,6 +13,8 @@ import * as Sockets from "./Sockets.js"
 
 export { type Addresses, fromDuplex } from "./DuplexLink.js"
 
+const toLink = (socket: Socket, addresses: Addresses): Link => fromDuplex(socket, addresses, Sockets.reset)
+
 /**
  * TCP over IPv4 and IPv6, with half-open sockets, TCP_NODELAY and keep-alive. A dialed name is tried at its addresses one
  * after the other. `destroy` resets the connection, except where all of our data and our FIN are on their way.
@@ -20,11 +22,8 @@ export { type Addresses, fromDuplex } from "./DuplexLink.js"
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<Transport> = Layer.sync(Transport, () => {
-  const toLink = (socket: Socket, addresses: Addresses): Link => fromDuplex(socket, addresses, Sockets.reset)
-  return Transport.of({
-    listen: (address, onLink) => Sockets.listen(address, onLink, toLink),
-    dial: (address) => Sockets.connect(address, toLink),
-    resolve: Sockets.resolve
-  })
+export const layer: Layer.Layer<Transport> = Layer.succeed(Transport, {
+  listen: (address, onLink) => Sockets.listen(address, onLink, toLink),
+  dial: (address) => Sockets.connect(address, toLink),
+  resolve: Sockets.resolve
 })

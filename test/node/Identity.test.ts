@@ -10,7 +10,7 @@ import * as crypto from "node:crypto"
 import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { inspect } from "node:util"
-import * as NetworkConfig from "../../src/NetworkConfig.js"
+import type * as NetworkConfig from "../../src/NetworkConfig.js"
 import * as Identity from "../../src/node/Identity.js"
 import * as Keys from "../../src/node/Keys.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
@@ -21,6 +21,9 @@ import { idOf } from "../utils/tlsPeer.js"
 
 const inFolder = (path: string) =>
   Effect.map(Layer.build(Identity.layerFile(path)), Context.get(NodeIdentity)).pipe(Effect.provide(NodeContext.layer))
+
+const create = (path: string) => Effect.provide(Identity.create(path), NodeContext.layer)
+const show = (path: string) => Effect.provide(Identity.show(path), NodeContext.layer)
 
 const pemOf = (key: crypto.KeyObject): string => key.export({ type: "pkcs8", format: "pem" }).toString()
 
@@ -116,9 +119,6 @@ describe("Identity", () => {
       assert.strictEqual((yield* Effect.flip(inFolder(other))).reason, "Damaged")
     })
   )
-
-  const create = (path: string) => Effect.provide(Identity.create(path), NodeContext.layer)
-  const show = (path: string) => Effect.provide(Identity.show(path), NodeContext.layer)
 
   it.scopedLive("is made and shown as asked; of two that are made at once one stands", () =>
     Effect.gen(function* () {

@@ -23,6 +23,12 @@ import * as Tls from "../utils/tlsPeer.js"
 const networkKey = "n3twork-s3cret-of-more-than-32-bytes"
 const otherKey = "0ther-s3cret-of-more-than-thirty-two-bytes"
 
+const start = (settings: NetworkConfig.Input) =>
+  Effect.map(
+    Layer.build(P2PNetworkNode.layer({ port: 0, networkKey: [networkKey, otherKey], ...settings })),
+    Context.get(P2PNetwork)
+  )
+
 describe("Secrets", () => {
   it.scopedLive("are in nothing that a node says, whatever goes well or wrong", () =>
     Effect.gen(function* () {
@@ -42,11 +48,6 @@ describe("Secrets", () => {
         Effect.map(Effect.exit(effect), (exit) => note(exit, exit._tag === "Failure" ? Cause.pretty(exit.cause) : ""))
 
       yield* Effect.gen(function* () {
-        const start = (settings: NetworkConfig.Input) =>
-          Effect.map(
-            Layer.build(P2PNetworkNode.layer({ port: 0, networkKey: [networkKey, otherKey], ...settings })),
-            Context.get(P2PNetwork)
-          )
         const one = yield* start({ identityKey: identity.privateKey })
         const other = yield* start({ stateDir })
         yield* Effect.forkScoped(Stream.runForEach(one.events, (event) => Effect.sync(() => note(event))))

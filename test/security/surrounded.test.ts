@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as HashMap from "effect/HashMap"
 import * as Discovery from "../../src/Discovery.js"
 import * as NodeId from "../../src/NodeId.js"
-import * as PeerAddress from "../../src/PeerAddress.js"
+import type * as PeerAddress from "../../src/PeerAddress.js"
 import * as PeerBook from "../../src/PeerBook.js"
 
 const limits: PeerBook.Limits = { peers: 4_096, hints: 1_024, hintsPerTeller: 64 }

@@ -25,7 +25,7 @@ describe("identities.json", () => {
     readonly subjectPublicKeyInfo: string
     readonly nodeId: string
   }>("identities.json")) {
-    it(description, () => {
+    it(`${description}`, () => {
       assert.strictEqual(String(Keys.publicKeyOf(fromHex(subjectPublicKeyInfo))?.id), nodeId)
     })
   }
@@ -40,7 +40,7 @@ describe("proofs.json", () => {
       readonly proof: string
     }
   >("proofs.json")) {
-    it(description, () => {
+    it(`${description}`, () => {
       const secrets = keys.map((key) => Redacted.make(key))
       const id = NodeId.make(prover)
       const isProven = NetworkKey.isProven(credentials, secrets, fromHex(exporter), id, proof)
@@ -55,7 +55,7 @@ describe("signatures.json", () => {
   for (const { description, message, network, result, signedText } of readVectors<
     Case & { readonly network: string; readonly message: Envelope; readonly signedText?: string }
   >("signatures.json")) {
-    it(description, () => {
+    it(`${description}`, () => {
       const decoded = Message.decode(new TextEncoder().encode(JSON.stringify(message)))
       if (decoded._tag !== "Message") return assert.fail(`not a message: ${decoded.detail}`)
       const { envelope } = decoded

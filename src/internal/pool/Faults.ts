@@ -26,19 +26,19 @@ export interface Faults {
   readonly bannedFor: (host: string) => number | undefined
 }
 
+const errorOf = (connection: Connection, refusal: Handshake.Refusal): NetworkError.ConnectionError =>
+  refusal.isTls === true && connection.phase === "handshaking"
+    ? new NetworkError.TlsFailed({
+        address: connection.dialed ?? connection.remote,
+        origin: "local",
+        detail: "",
+        reason: "Encrypted"
+      })
+    : localError(connection, refusal)
+
 export const make = ({ config, deadlines, node, stats }: State): Faults => {
   const banDuration = Duration.toMillis(config.banDuration)
   const offences = new Offences(config.maxInvalidMessages, banDuration)
-
-  const errorOf = (connection: Connection, refusal: Handshake.Refusal): NetworkError.ConnectionError =>
-    refusal.isTls === true && connection.phase === "handshaking"
-      ? new NetworkError.TlsFailed({
-          address: connection.dialed ?? connection.remote,
-          origin: "local",
-          detail: "",
-          reason: "Encrypted"
-        })
-      : localError(connection, refusal)
 
   const close: Faults["close"] = (connection, refusal, replyTo) =>
     connection.close(errorOf(connection, refusal), errorFrame(node, refusal, true, replyTo))

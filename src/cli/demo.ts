@@ -58,7 +58,7 @@ const guest = () =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
       TlsTransport.layer.pipe(
-        Layer.provideMerge(Layer.fresh(Identity.layerEphemeral)),
+        Layer.provideMerge(Identity.layerEphemeral),
         Layer.provide(Layer.succeed(NetworkConfig.NetworkConfig, NetworkConfig.defaults))
       )
     )

@@ -250,7 +250,8 @@ const makeAcceptor = (settings: ReturnType<typeof settingsOf>) => {
       const ends = endsOf(socket)
       const link = new AcceptedLink(socket, addresses)
       links.set(ends, link)
-      socket.once("close", () => links.delete(ends))
+      // By then another may have come from the same port.
+      socket.once("close", () => links.get(ends) === link && links.delete(ends))
       return link
     },
     handshake: (socket: Net.Socket): void => {

@@ -1,5 +1,5 @@
 /**
- * Two nodes in one process that talk over TCP: `npm run example chat`.
+ * Two nodes in one process that talk over TCP, encrypted: `npm run example chat`.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Effect, Schema } from "effect"
@@ -16,13 +16,13 @@ const answering = Effect.gen(function* () {
   const network = yield* P2PNetwork
   yield* network.handle(Ask, ({ payload }) => Effect.succeed({ answer: payload.question.toUpperCase() }))
   yield* Effect.never
-}).pipe(Effect.scoped, Effect.provide(P2PNetworkNode.layer({ nodeId: "bob", port: 9471 })))
+}).pipe(Effect.scoped, Effect.provide(P2PNetworkNode.layer({ port: 9471 })))
 
 const asking = Effect.gen(function* () {
   const network = yield* P2PNetwork
   const bob = yield* network.connect("127.0.0.1:9471")
   const { answer } = yield* network.request(bob.id, Ask, { question: "who are you?" })
-  yield* Effect.log(`${bob.id} answers: ${answer}`)
-}).pipe(Effect.provide(P2PNetworkNode.layer({ nodeId: "alice", port: 9470 })))
+  yield* Effect.log(`bob answers: ${answer}`)
+}).pipe(Effect.provide(P2PNetworkNode.layer({ port: 9470 })))
 
 NodeRuntime.runMain(Effect.raceFirst(asking, answering))

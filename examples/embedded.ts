@@ -44,7 +44,6 @@ class Prices extends Context.Tag("example/Prices")<
 
 /** The other end, with its handler given to the layer: it stands before the first connection comes in. */
 const Shop = P2PNetworkNode.layer({
-  nodeId: "shop",
   port: 9472,
   handlers: [
     Handler.make(Price, ({ payload }) =>
@@ -53,7 +52,7 @@ const Shop = P2PNetworkNode.layer({
   ]
 })
 
-const App = Prices.layer.pipe(Layer.provide(P2PNetworkNode.layer({ nodeId: "customer", port: 0 })))
+const App = Prices.layer.pipe(Layer.provide(P2PNetworkNode.layer({ port: 0 })))
 
 const program = Effect.gen(function* () {
   const prices = yield* Prices

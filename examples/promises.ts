@@ -7,8 +7,8 @@ import { P2PNetworkNode } from "synapse-p2p/node"
 
 const Note = MessageType.make("NOTE", Schema.Struct({ text: Schema.String }))
 
-const listener = ManagedRuntime.make(P2PNetworkNode.layer({ nodeId: "listener", port: 9473 }))
-const writer = ManagedRuntime.make(P2PNetworkNode.layer({ nodeId: "writer", port: 0, bootstrap: ["127.0.0.1:9473"] }))
+const listener = ManagedRuntime.make(P2PNetworkNode.layer({ port: 9473 }))
+const writer = ManagedRuntime.make(P2PNetworkNode.layer({ port: 0, bootstrap: ["127.0.0.1:9473"] }))
 
 try {
   const listening = await listener.runPromise(P2PNetwork)

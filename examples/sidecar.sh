@@ -10,7 +10,7 @@ synapse="node $(dirname "$0")/../dist/bin.js"
   echo '{"ref":1,"command":"broadcast","type":"NEWS","payload":{"text":"hello from a shell"}}'
   echo '{"ref":2,"command":"peers"}'
   sleep 1
-) | $synapse start --node-id bob --port 0 --bootstrap 127.0.0.1:9474 --json >/dev/null 2>&1 &
+) | $synapse start --port 0 --bootstrap 127.0.0.1:9474 --json >/dev/null 2>&1 &
 
-sleep 6 | $synapse start --node-id alice --port 9474 --json 2>/dev/null
+sleep 6 | $synapse start --port 9474 --json 2>/dev/null
 wait

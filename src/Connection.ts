@@ -18,7 +18,7 @@ import * as NetworkError from "./NetworkError.js"
 import type { NodeId } from "./NodeId.js"
 import type { Direction } from "./Peer.js"
 import type { PeerAddress } from "./PeerAddress.js"
-import type { Link } from "./Transport.js"
+import type { Link, LinkProof } from "./Transport.js"
 
 /**
  * Who the other end is, by its HELLO.
@@ -198,6 +198,11 @@ export class Connection {
     return this.link.local
   }
 
+  /** What the transport has proven of the other end. */
+  get proven(): LinkProof | undefined {
+    return this.link.proven
+  }
+
   /** Sends a frame of the protocol ahead of all data, up to the goodbye. While too many of these wait, nothing is read. */
   sendControl(frame: Uint8Array): void {
     if (this.phase === "closing" || this.phase === "closed") return
@@ -350,7 +355,8 @@ export class Connection {
     this.owner.closed(this)
   }
 
-  private lost(cause: unknown): NetworkError.ConnectionLost {
+  private lost(cause: unknown): NetworkError.ConnectionError {
+    if (cause instanceof NetworkError.TlsFailed) return cause
     return new NetworkError.ConnectionLost({
       address: this.dialed ?? this.remote,
       peer: this.identity?.id,

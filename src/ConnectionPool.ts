@@ -29,7 +29,7 @@ import type { NetworkConfig } from "./NetworkConfig.js"
 import type * as NetworkError from "./NetworkError.js"
 import type { NetworkStats, Totals } from "./NetworkStats.js"
 import type { NodeId } from "./NodeId.js"
-import type { Peer } from "./Peer.js"
+import type { AccessLists, Peer } from "./Peer.js"
 import * as PeerAddress from "./PeerAddress.js"
 import type * as PeerBook from "./PeerBook.js"
 import type { Transport } from "./Transport.js"
@@ -75,6 +75,10 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
     readonly disconnect: (id: NodeId) => Effect.Effect<void>
     /** The same, of this node's own accord: the peer may be dialed again after a minute. Does not wait. */
     readonly giveUp: (id: NodeId) => Effect.Effect<void>
+    /** Who may be connected. */
+    readonly access: () => AccessLists
+    /** Changes the lists given. Live connections of peers that they do not let in any more are closed at once. */
+    readonly setAccess: (lists: Partial<AccessLists>) => void
     /** Whether an answer of the peer is waited for, or one to it is being worked on. */
     readonly isBusy: (id: NodeId) => boolean
     /** Whether a node was turned away for want of a place since this was last asked. */
@@ -164,6 +168,11 @@ export const make = Effect.gen(function* () {
     dial: dialer.dial,
     disconnect: closing.disconnect,
     giveUp: closing.giveUp,
+    access: state.access.lists,
+    setAccess: (lists) => {
+      state.access.set(lists)
+      closing.shutOut()
+    },
     isBusy: (id) => state.receiver?.isBusy(id) === true,
     hasTurnedAway: () => {
       const { hasTurnedAway } = state

@@ -16,6 +16,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { Connection } from "./Connection.js"
 import { ConnectionPool } from "./ConnectionPool.js"
+import { RateLimit } from "./internal/RateLimit.js"
 import { sample } from "./internal/sample.js"
 import { LocalNode } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
@@ -25,6 +26,7 @@ import { NetworkStats } from "./NetworkStats.js"
 import type { NodeId } from "./NodeId.js"
 import * as Payloads from "./Payloads.js"
 import type { PeerAddress } from "./PeerAddress.js"
+import * as PeerAddresses from "./PeerAddress.js"
 import * as PeerBook from "./PeerBook.js"
 import * as Policy from "./Policy.js"
 import { Transport } from "./Transport.js"
@@ -67,6 +69,8 @@ export interface Candidate {
 export interface View {
   readonly now: number
   readonly live: ReadonlySet<NodeId>
+  /** Where this node has dialed those of them that it dialed itself. Default: not known, and nothing follows from it. */
+  readonly outbound?: ReadonlyArray<PeerAddress>
   /** Addresses being dialed. */
   readonly dialing: ReadonlySet<string>
   readonly target: number
@@ -117,7 +121,9 @@ function* inTurns(
  * Whom to dial now, and when to think again (`Infinity`: when something changes), while there are fewer than `target`
  * connections and dials. First bootstrap addresses and lost peers that are due, but none that left; then hints at random,
  * each as likely as one of those addresses that was dialed in vain before: many that are gone for good do not keep this
- * node from those that are there. What the application asked for is dialed again whatever the target.
+ * node from those that are there. Hints are spread over the parts of the network, and a quarter of the target is dialed
+ * even where others have dialed this node so often that it has enough. What the application asked for is dialed again
+ * whatever the target.
  *
  * @since 0.1.0
  * @category decisions
@@ -127,10 +133,13 @@ export const plan = (
   view: View
 ): { readonly dial: ReadonlyArray<Candidate>; readonly nextAt: number } => {
   const { dialing, live, maxDials, now, random, target } = view
+  const outbound = view.outbound ?? []
+  const reserved = view.outbound === undefined ? 0 : Math.floor(target * ownShare)
   const chosen: Array<Candidate> = []
   const taken = new Set<NodeId>()
   let nextAt = Infinity
-  const wanted = (): number => Math.min(target - live.size, maxDials) - dialing.size - chosen.length
+  const missing = Math.max(target - live.size, reserved - outbound.length)
+  const wanted = (): number => Math.min(missing, maxDials) - dialing.size - chosen.length
   const choose = (...[candidate, id]: Choice): void => {
     chosen.push(candidate)
     if (id !== undefined) taken.add(id)
@@ -160,16 +169,31 @@ export const plan = (
     }
   }
 
+  const crowded = (address: PeerAddress): number => {
+    const group = PeerAddresses.group(address.host)
+    if (group === undefined) return 0
+    const all = [...outbound, ...chosen.map((candidate) => candidate.address)]
+    return all.filter(({ host }) => PeerAddresses.group(host) === group).length
+  }
+
+  const isChosen = (key: string): boolean => chosen.some(({ address }) => address.toString() === key)
+
   function* told(): Generator<Choice> {
     const held = PeerBook.heldByLive(book)
+    // First where this node is not yet, then wherever it may go: whoever owns one part of the network is not all it knows.
+    const later: Array<readonly [address: PeerAddress, id: NodeId]> = []
     for (const { id, telling } of inTurns(book.hints, random)) {
       if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue
       const address = telling.addresses.find((other) => {
         const key = other.toString()
-        const isChosen = (candidate: Candidate): boolean => candidate.address.toString() === key
-        return !dialing.has(key) && !HashMap.has(book.addresses, key) && !held.has(key) && !chosen.some(isChosen)
+        return !dialing.has(key) && !HashMap.has(book.addresses, key) && !held.has(key) && !isChosen(key)
       })
-      if (address !== undefined) yield [{ address, hint: id }, id]
+      if (address === undefined) continue
+      if (crowded(address) >= perGroup) later.push([address, id])
+      else yield [{ address, hint: id }, id]
+    }
+    for (const [address, id] of later) {
+      if (!taken.has(id) && !isChosen(address.toString())) yield [{ address, hint: id }, id]
     }
   }
 
@@ -182,6 +206,12 @@ export const plan = (
   }
   return { dial: chosen, nextAt }
 }
+
+/** The share of the target that this node dials itself, however many dial it: so that those cannot be all it knows. */
+const ownShare = 0.25
+
+/** Connections that are dialed in one part of the network before others are preferred. */
+const perGroup = 2
 
 const isTag = (tag: string): tag is keyof typeof Policy.policies => Object.hasOwn(Policy.policies, tag)
 
@@ -262,6 +292,9 @@ const choices = (book: PeerBook.State, view: HealView) => {
 /** Peers asked in a round. */
 const fanOut = 3
 
+/** Lists that a peer gets within a second; what it asks for beyond is answered with an empty one. */
+const listsPerSecond = 4
+
 /** Entries asked for. */
 const listLimit = 32
 
@@ -293,6 +326,7 @@ export const make = Effect.gen(function* () {
   }
   /** Requests for lists that are not answered yet, by connection. */
   const questions = new WeakMap<Connection, Set<string>>()
+  const rates = new WeakMap<Connection, RateLimit>()
   let wake: (() => void) | undefined
   let isPoked = false
 
@@ -331,6 +365,11 @@ export const make = Effect.gen(function* () {
   }
 
   const answer = (connection: Connection, request: Envelope, limit: number): void => {
+    const now = deadlines.now()
+    const rate = rates.get(connection) ?? new RateLimit(listsPerSecond, now)
+    rates.set(connection, rate)
+    // Whoever asks without end gets an answer all the same, but a short one.
+    if (rate.take(now) !== "taken") return tell(connection, "response", [], request.id)
     const known = PeerBook.known(book.get(), request.sender, connection.remote)
     tell(connection, "response", sample(known, Math.min(limit, Payloads.maxPeerEntries), random), request.id)
   }
@@ -368,18 +407,19 @@ export const make = Effect.gen(function* () {
           stats.count("repliesDropped")
           return undefined
         }
-        take(envelope.sender, list.peers)
+        take(connection, envelope.sender, list.peers)
         return undefined
       case "announce":
-        take(envelope.sender, list.peers)
+        take(connection, envelope.sender, list.peers)
         return undefined
       case "unknown":
         return undefined
     }
   })
 
-  const take = (teller: NodeId, peers: ReadonlyArray<Payloads.PeerEntry>): void => {
-    book.update((state) => PeerBook.hinted(state, node.id, teller, peers, deadlines.now(), limits))
+  const take = (connection: Connection, teller: NodeId, peers: ReadonlyArray<Payloads.PeerEntry>): void => {
+    const group = PeerAddresses.group(connection.remote.host)
+    book.update((state) => PeerBook.hinted(state, node.id, teller, peers, deadlines.now(), limits, group))
     poke()
   }
 
@@ -455,6 +495,9 @@ export const make = Effect.gen(function* () {
       const { dial, nextAt } = plan(book.get(), {
         now: deadlines.now(),
         live: new Set(pool.unsafeLive().keys()),
+        outbound: [...pool.unsafeLive().values()].flatMap(({ direction, remote }) =>
+          direction === "outbound" ? [remote] : []
+        ),
         dialing: pool.dialing(),
         target: config.targetPeers,
         maxDials: config.dialConcurrency,

@@ -38,7 +38,12 @@ export const defaultLimit = 1_048_576
 export interface Fault {
   readonly code: "MALFORMED_FRAME" | "FRAME_TOO_LARGE"
   readonly detail: string
+  /** The length is how a TLS handshake, or its refusal, begins. */
+  readonly isTls?: true
 }
+
+/** The first bytes of a TLS record that holds a handshake message, or an alert. */
+const isTls = (length: number): boolean => length >>> 16 === 0x1603 || length >>> 16 === 0x1503
 
 /**
  * Whether what {@link Decoder.next} gave is a fault.
@@ -209,8 +214,8 @@ export class Decoder {
     this.#filled = 0
   }
 
-  #fail(code: Fault["code"], detail: string): void {
-    this.#fault = { code, detail }
+  #fail(code: Fault["code"], detail: string, isTls = false): void {
+    this.#fault = isTls ? { code, detail, isTls } : { code, detail }
     this.#release()
   }
 
@@ -235,7 +240,7 @@ export class Decoder {
     this.#headerRead = 0
     if (length === 0) this.#fail("MALFORMED_FRAME", "a frame of length 0")
     else if (length > this.maxBytes) {
-      this.#fail("FRAME_TOO_LARGE", `a frame of ${length} bytes, ${this.maxBytes} are allowed`)
+      this.#fail("FRAME_TOO_LARGE", `a frame of ${length} bytes, ${this.maxBytes} are allowed`, isTls(length))
     } else this.#length = length
   }
 

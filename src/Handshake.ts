@@ -45,6 +45,12 @@ export interface Local {
  * @category models
  */
 export interface Situation {
+  /** Whether the sender is who the link has proven it to be; true where this node asks for no proof. */
+  readonly isSender: boolean
+  /** Whether the lists of this node let the sender in. */
+  readonly isWelcome: boolean
+  /** Whether the sender has proven that it has the network's key; true where there is none. */
+  readonly isMember: boolean
   /** How long the other node is still banned. */
   readonly bannedForMs: number | undefined
   /** How it compares with the connection there is to the same node, if any. */
@@ -65,6 +71,8 @@ export interface Refusal {
   readonly code: ConnectionCode
   readonly detail: string
   readonly retryAfterMs?: number
+  /** The other end speaks TLS, and this one does not. */
+  readonly isTls?: true
   /** Another node has this one's id. */
   readonly isConflict?: boolean
 }
@@ -72,12 +80,13 @@ export interface Refusal {
 const features: ReadonlyArray<string> = ["relay"]
 
 /**
- * The payload of this node's HELLO to the other end of a link, which is seen at `observed`.
+ * The payload of this node's HELLO to the other end of a link, which is seen at `observed`. `proof`: that this node has the
+ * network's key.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const hello = (local: Local, observed: PeerAddress.PeerAddress): JsonObject => ({
+export const hello = (local: Local, observed: PeerAddress.PeerAddress, proof?: string): JsonObject => ({
   version: protocolVersion,
   minVersion,
   network: local.network,
@@ -87,7 +96,8 @@ export const hello = (local: Local, observed: PeerAddress.PeerAddress): JsonObje
   observed: { host: observed.host, port: observed.port },
   agent: local.agent,
   maxMessageBytes: local.maxMessageBytes,
-  ...(Object.keys(local.tags).length === 0 ? {} : { tags: local.tags })
+  ...(Object.keys(local.tags).length === 0 ? {} : { tags: local.tags }),
+  ...(proof === undefined ? {} : { proof })
 })
 
 /**
@@ -113,6 +123,9 @@ export const judge = (
   if (theirs.network !== local.network) {
     return { code: "NETWORK_MISMATCH", detail: "this node belongs to another network" }
   }
+  if (!situation.isSender) {
+    return { code: "UNAUTHORIZED", detail: "sender: not the node whose key the other end has" }
+  }
   if (sender === local.id) {
     return {
       code: "SELF_CONNECTION",
@@ -122,6 +135,12 @@ export const judge = (
   }
   if (situation.bannedForMs !== undefined) {
     return { code: "BANNED", detail: "too many invalid messages", retryAfterMs: situation.bannedForMs }
+  }
+  if (!situation.isWelcome) {
+    return { code: "UNAUTHORIZED", detail: "this node may not be connected here" }
+  }
+  if (!situation.isMember) {
+    return { code: "UNAUTHORIZED", detail: "proof: missing, or not made with a key of this network" }
   }
   const { duplicate } = situation
   if (duplicate !== undefined) {

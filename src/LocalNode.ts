@@ -9,10 +9,14 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import { PCGRandom } from "effect/Utils"
+import type { Credentials } from "./Credentials.js"
 import * as Frame from "./Frame.js"
 import * as Deadlines from "./internal/Deadlines.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import * as Message from "./Message.js"
+import type { Signatures } from "./MessageSignature.js"
+import * as MessageSignature from "./MessageSignature.js"
+import { NetworkConfig } from "./NetworkConfig.js"
 import * as NodeId from "./NodeId.js"
 import { NodeIdentity } from "./NodeIdentity.js"
 
@@ -41,12 +45,16 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
     readonly id: NodeId.NodeId
     /** Random; another one after each start. */
     readonly session: () => string
+    /** Where this node has a key: what it proves its identity with. */
+    readonly credentials: Credentials | undefined
+    /** Where this node has a key: the signatures of messages that cross more than one link. */
+    readonly signatures: Signatures | undefined
     readonly renewSession: Effect.Effect<void>
     /** Time and time limits: one timer for the whole node. */
     readonly deadlines: Deadlines.Deadlines
     /** A number from 0 up to but not including 1. */
     readonly random: () => number
-    /** A message of this node: a new id, and the time of day. */
+    /** A message of this node: a new id, and the time of day; signed where it has a `ttl` and the node a key. */
     readonly compose: (type: string, payload: JsonObject, routing?: Routing) => Envelope
     /** The frame of a message of whatever node. */
     readonly encode: (envelope: Envelope) => Uint8Array
@@ -68,7 +76,9 @@ const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encode(Message.encod
  * @category constructors
  */
 export const make = Effect.gen(function* () {
-  const { id } = yield* NodeIdentity
+  const { credentials, id } = yield* NodeIdentity
+  const { network } = yield* NetworkConfig
+  const signatures = credentials && MessageSignature.make(credentials, network)
   const deadlines = yield* Deadlines.make
   const generator = new PCGRandom(yield* Random.nextIntBetween(1, 0x7fffffff))
   let session = yield* NodeId.randomHex
@@ -89,18 +99,16 @@ export const make = Effect.gen(function* () {
     return timestamp
   }
 
-  const compose = (type: string, payload: JsonObject, routing?: Routing): Envelope => ({
-    type,
-    id: nextId(),
-    sender: id,
-    timestamp: now(),
-    ...routing,
-    payload
-  })
+  const compose = (type: string, payload: JsonObject, routing?: Routing): Envelope => {
+    const envelope: Envelope = { type, id: nextId(), sender: id, timestamp: now(), ...routing, payload }
+    return signatures === undefined || routing?.ttl === undefined ? envelope : signatures.sign(envelope)
+  }
 
   return LocalNode.of({
     id,
     session: () => session,
+    credentials,
+    signatures,
     renewSession: Effect.map(NodeId.randomHex, (next) => {
       session = next
       made = 0
@@ -121,4 +129,4 @@ export const make = Effect.gen(function* () {
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<LocalNode, never, NodeIdentity> = Layer.scoped(LocalNode, make)
+export const layer: Layer.Layer<LocalNode, never, NodeIdentity | NetworkConfig> = Layer.scoped(LocalNode, make)

@@ -17,11 +17,12 @@ import * as Layer from "effect/Layer"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
-import type * as Redacted from "effect/Redacted"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { version } from "./internal/version.js"
 import { ConfigInvalid } from "./NetworkError.js"
 import { NodeId } from "./NodeId.js"
+import * as NodeIds from "./NodeId.js"
 import * as PeerAddress from "./PeerAddress.js"
 
 // --- What the settings are ---
@@ -37,8 +38,8 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
   NetworkConfig,
   {
     /**
-     * The name of this node; no two nodes of a network may have the same. Default: random, kept in the state folder if
-     * there is one.
+     * The name of this node without TLS; no two nodes of a network may have the same. Default: random, kept in the state
+     * folder if there is one. With TLS it follows from the key and is not given.
      */
     readonly nodeId: Option.Option<NodeId>
     /**
@@ -48,7 +49,7 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
     readonly network: string
     /**
      * Where to listen: a name or an address of this machine. Default: 127.0.0.1. `0.0.0.0` or `::` opens the node to other
-     * machines, which without encryption lets anyone who reaches it read and join.
+     * machines: whoever reaches it may join, unless there is a network key, and without encryption read too.
      */
     readonly host: string
     /** The TCP port to listen at, 0 to 65535; 0 takes any free one. Default: 9470. */
@@ -242,7 +243,7 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
      */
     readonly seenIds: number
     /**
-     * The folder that keeps this node's id and the peers it knows, for one process at a time. Default: (none). Without it
+     * The folder that keeps this node's key and the peers it knows, for one process at a time. Default: (none). Without it
      * the node has another id after each start and knows bootstrap nodes only.
      */
     readonly stateDir: Option.Option<string>
@@ -250,10 +251,28 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
     readonly logLevel: LogLevel.LogLevel
     /** How log lines look: `pretty` for people, `json` or `logfmt` for programs. Default: pretty. */
     readonly logFormat: "pretty" | "json" | "logfmt"
-    /** How connections are encrypted: not at all, until TLS exists. Default: none. */
-    readonly encryption: "none"
-    /** A secret that all nodes of the network share. Not offered without TLS: setting it is an error. Default: (none). */
-    readonly networkKey: Option.Option<Redacted.Redacted<string>>
+    /**
+     * How connections are encrypted. Default: tls. With `tls` a node's id is that of its key, which every other node
+     * proves too, and nothing can be read or changed on the way. `none` proves and hides nothing: for this machine alone,
+     * and for other implementations that have no TLS yet. All nodes of a network need the same.
+     */
+    readonly encryption: "tls" | "none"
+    /**
+     * The private key that this node is known by: PKCS#8 in PEM, Ed25519 or P-256. Default: (none). Without it the key of
+     * the state folder is used, and without such a folder a new one at each start.
+     */
+    readonly identityKey: Option.Option<Redacted.Redacted<string>>
+    /**
+     * Secrets that the nodes of the network share, each of at least 32 bytes: a node that has none of them is refused. The
+     * first is used to prove, any is accepted, so that a new one can be brought in without a gap. In one text they are
+     * separated by commas; in a list a secret may hold any character. Only with TLS.
+     * Default: (none). Without one, whoever reaches the port may join.
+     */
+    readonly networkKey: ReadonlyArray<Redacted.Redacted<string>>
+    /** The only nodes that may be connected; none named: all. Default: (none). Can be changed while the node runs. */
+    readonly allow: ReadonlyArray<NodeId>
+    /** Nodes that may not be connected, also where `allow` names them. Default: (none). Can be changed likewise. */
+    readonly deny: ReadonlyArray<NodeId>
     /**
      * Request handlers that run side by side for one connection. Default: 16. Higher: one peer can keep more of the node
      * busy; lower: its slow requests hold up its quick ones.
@@ -290,7 +309,11 @@ type InputOf<A> = [A] extends [Option.Option<infer B>]
           ? string
           : [A] extends [ReadonlyArray<PeerAddress.PeerAddress>]
             ? ReadonlyArray<string | PeerAddress.PeerAddress>
-            : A
+            : [A] extends [ReadonlyArray<Redacted.Redacted<string>>]
+              ? string | Redacted.Redacted<string> | ReadonlyArray<string | Redacted.Redacted<string>>
+              : [A] extends [ReadonlyArray<NodeId>]
+                ? ReadonlyArray<string>
+                : A
 
 /**
  * Settings as they are given in code: any of them, each also in its handy form. Durations are `"5 seconds"`, milliseconds
@@ -368,13 +391,15 @@ const optional = <A>(inner: Kind<A>): Kind<Option.Option<A>> => ({
   }
 })
 
+const itemsOf = (text: string): Array<string> =>
+  text
+    .split(",")
+    .map((item) => item.trim())
+    .filter((item) => item !== "")
+
 const Items = Schema.transform(Schema.String, Schema.Array(Schema.String), {
   strict: true,
-  decode: (text) =>
-    text
-      .split(",")
-      .map((item) => item.trim())
-      .filter((item) => item !== ""),
+  decode: itemsOf,
   encode: (items) => items.join(",")
 })
 
@@ -416,6 +441,39 @@ const host: Kind<string> = kind(
     )
   )
 )
+
+const nodeIds: Kind<ReadonlyArray<NodeId>> = kind(
+  "node ids, comma-separated",
+  Schema.Union(Items, Schema.Array(Schema.String)).pipe(
+    Schema.compose(Schema.Array(NodeId), { strict: false }),
+    Schema.filter((list) => list.every((id) => NodeIds.is(id)))
+  )
+)
+
+const secretText = (u: unknown): string | undefined => {
+  const value = Redacted.isRedacted(u) ? Redacted.value(u) : u
+  return typeof value === "string" ? value : undefined
+}
+
+const secret: Kind<Redacted.Redacted<string>> = {
+  allowed: "a private key, PKCS#8 in PEM",
+  decode: (u) => Option.map(Option.fromNullable(secretText(u)), Redacted.make)
+}
+
+/** The least a secret that others may guess at has to have, bytes. */
+const minKeyBytes = 32
+
+const secrets: Kind<ReadonlyArray<Redacted.Redacted<string>>> = {
+  allowed: `secrets of at least ${minKeyBytes} bytes each, comma-separated`,
+  decode: (u) => {
+    const given = Array.isArray(u) ? u.map(secretText) : splitItems(secretText(u))
+    const keys = given.flatMap((key) => (key !== undefined && bytes(key) >= minKeyBytes ? [Redacted.make(key)] : []))
+    return keys.length === given.length ? Option.some(keys) : Option.none()
+  }
+}
+
+const splitItems = (text: string | undefined): ReadonlyArray<string | undefined> =>
+  text === undefined ? [undefined] : itemsOf(text)
 
 const levels = {
   all: LogLevel.All,
@@ -477,7 +535,7 @@ const table: { readonly [K in Key]: Row<Settings[K]> } = {
     kind: optional(kind("1 to 128 characters of A-Z a-z 0-9 . _ : -", NodeId)),
     initial: none,
     shown: "random, kept in the state folder if there is one",
-    description: "The name of this node"
+    description: "The name of this node without TLS; with TLS its id follows from its key"
   },
   network: { kind: text(1, 128, "characters"), initial: "synapse", description: "The network this node belongs to" },
   host: { kind: host, initial: "127.0.0.1", description: "Where to listen" },
@@ -602,22 +660,36 @@ const table: { readonly [K in Key]: Row<Settings[K]> } = {
     kind: optional(kind("a folder's path", Schema.NonEmptyString)),
     initial: none,
     shown: "(none)",
-    description: "The folder that keeps this node's id and the peers it knows, for one process at a time"
+    description: "The folder that keeps this node's key and the peers it knows, for one process at a time"
   },
   logLevel: { kind: level, initial: "info", description: "The least level that is logged; debug shows payloads" },
   logFormat: { kind: oneOf("pretty", "json", "logfmt"), initial: "pretty", description: "How log lines look" },
   encryption: {
-    kind: { ...oneOf("none"), allowed: "none (TLS does not exist yet)" },
-    initial: "none",
-    description: "How connections are encrypted"
+    kind: oneOf("tls", "none"),
+    initial: "tls",
+    description: "How connections are encrypted; none: not at all, and nobody proves who he is"
   },
-  networkKey: {
-    kind: optional(kind("left out (a network key is not offered without TLS)", Schema.Never)),
+  identityKey: {
+    kind: optional(secret),
     initial: none,
     shown: "(none)",
     secret: true,
-    description: "A secret that all nodes of the network share"
+    description: "The private key of this node, in place of that of the state folder, or of a new one"
   },
+  networkKey: {
+    kind: secrets,
+    initial: [],
+    shown: "(none)",
+    secret: true,
+    description: "Secrets that all nodes of the network share; the first is used, all are accepted"
+  },
+  allow: {
+    kind: nodeIds,
+    initial: [],
+    shown: "(none)",
+    description: "The only nodes that may be connected; none named: all"
+  },
+  deny: { kind: nodeIds, initial: [], shown: "(none)", description: "Nodes that may not be connected" },
   handlerConcurrency: {
     kind: count,
     initial: 16,
@@ -813,7 +885,22 @@ const complete = ({ given }: Gathered): Settings => {
   return settings as Settings
 }
 
-const checkTogether = ({ bad, given, issues }: Gathered, settings: Settings): void => {
+const checkTogether = (gathered: Gathered, settings: Settings): void => {
+  checkHeartbeat(gathered, settings)
+  const { bad, given, issues } = gathered
+  if (bad.has("encryption") || settings.encryption === "tls") return
+  for (const key of ["networkKey", "identityKey"] as const) {
+    const name = given.get(key)?.name
+    if (name !== undefined && isSet(settings[key])) {
+      issues.push({ key: name, value: "<redacted>", expected: "left out where encryption is none" })
+    }
+  }
+}
+
+const isSet = (value: Settings["networkKey"] | Settings["identityKey"]): boolean =>
+  Option.isOption(value) ? Option.isSome(value) : value.length > 0
+
+const checkHeartbeat = ({ bad, given, issues }: Gathered, settings: Settings): void => {
   const { heartbeatInterval, heartbeatTimeout } = settings
   if (bad.has("heartbeatInterval") || bad.has("heartbeatTimeout")) return
   if (Duration.greaterThan(heartbeatTimeout, heartbeatInterval)) return
@@ -862,9 +949,9 @@ const clamp = ({ given }: Gathered, settings: Settings): Loaded => {
       warnings.push(`${name} is ${show(key, settings[key])}, which is over ${bound}: ${show(key, limit)} is used`)
     }
   }
-  if (!PeerAddress.isLoopback(settings.host)) {
+  if (settings.encryption === "none" && !PeerAddress.isLoopback(settings.host)) {
     warnings.push(
-      `${given.get("host")?.name ?? "host"} is ${show("host", settings.host)} and encryption is ${settings.encryption}: whoever reaches the port can read and join; use 127.0.0.1, or a network that you trust`
+      `${given.get("host")?.name ?? "host"} is ${show("host", settings.host)} and encryption is ${settings.encryption}: whoever reaches the port can read and join; use tls, 127.0.0.1, or a network that you trust`
     )
   }
   return { settings: clamped as unknown as Settings, warnings }

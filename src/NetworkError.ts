@@ -84,6 +84,54 @@ export class StateFolderFailed extends Schema.TaggedError<StateFolderFailed>("sy
 }
 
 /**
+ * This node cannot have the identity that it is to have: its key is missing, damaged or open to others, or the settings ask
+ * for another id than the key's. Nothing was started, and no key was changed. `detail` repeats nothing of a key.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class IdentityFailed extends Schema.TaggedError<IdentityFailed>("synapse-p2p/IdentityFailed")("IdentityFailed", {
+  reason: Schema.Literal(
+    "Missing",
+    "Exists",
+    "ReadableByOthers",
+    "Damaged",
+    "NotWritable",
+    "KeyInvalid",
+    "OtherNodeId",
+    "NoFolder",
+    "Other"
+  ),
+  /** The file of the key, if it is one. */
+  path: Schema.optional(Schema.String),
+  detail: Schema.optional(Schema.String),
+  cause: Cause
+}) {
+  override get message(): string {
+    switch (this.reason) {
+      case "Missing":
+        return `there is no key at ${this.path}: make one (synapse identity new), or start a node with that state folder, which makes one`
+      case "Exists":
+        return `there is a key at ${this.path} already, and a key is never overwritten: choose another folder, or move it away`
+      case "ReadableByOthers":
+        return `the key at ${this.path} can be read by others than its owner: make it private (chmod 600), and a new one if somebody may have read it`
+      case "Damaged":
+        return `the key at ${this.path} is damaged (${this.detail}): put it back from a backup, or move it away for a new one, with which this node is another node`
+      case "NotWritable":
+        return `a key cannot be written to ${this.path}${causeText(this.cause)}`
+      case "KeyInvalid":
+        return `the identityKey that was given cannot be used: ${this.detail}`
+      case "OtherNodeId":
+        return `${this.detail}: leave nodeId out, or set encryption to none`
+      case "NoFolder":
+        return "no state folder is named: name one (--state-dir, or SYNAPSE_STATE_DIR)"
+      case "Other":
+        return `the key at ${this.path} cannot be read${causeText(this.cause)}`
+    }
+  }
+}
+
+/**
  * The network is stopped, or has not been started.
  *
  * @since 0.1.0
@@ -224,7 +272,7 @@ export class IdentityMismatch extends Schema.TaggedError<IdentityMismatch>("syna
  * @since 0.1.0
  * @category errors
  */
-export type DialError = DialRefused | DialReset | DialUnreachable | AddressUnresolved
+export type DialError = DialRefused | DialReset | DialUnreachable | AddressUnresolved | TlsFailed | HandshakeTimeout
 
 // --- Connections: what the ERROR codes of the wire stand for ---
 
@@ -389,6 +437,33 @@ export class SelfConnection extends Schema.TaggedError<SelfConnection>("synapse-
     return remoteText(this, "that is this node's own id")
   }
 }
+
+/**
+ * The two could not agree on encryption. `reason`: `PlainText`, the other end does not speak TLS; `Encrypted`, it does, but
+ * this node does not; `Version`, it does not speak TLS 1.3; `Protocol`, it speaks something else over TLS; `Certificate`, it
+ * shows no certificate of a key that a node may have.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TlsFailed extends Schema.TaggedError<TlsFailed>("synapse-p2p/TlsFailed")("TlsFailed", {
+  ...remoteFields,
+  reason: Schema.Literal("PlainText", "Encrypted", "Version", "Protocol", "Certificate", "Other"),
+  cause: Cause
+}) {
+  override get message(): string {
+    return remoteText(this, `no encrypted connection: ${tlsFaults[this.reason]}${causeText(this.cause)}`)
+  }
+}
+
+const tlsFaults = {
+  PlainText: "the other end does not speak TLS; set encryption to the same at both ends",
+  Encrypted: "the other end speaks TLS and this node does not; set encryption to the same at both ends",
+  Version: "the other end does not speak TLS 1.3",
+  Protocol: "what is spoken there over TLS is not this protocol",
+  Certificate: "the other end shows no certificate of an Ed25519 or P-256 key",
+  Other: "the TLS handshake failed"
+} as const
 
 /**
  * There is another connection to the same node, and that one stays.
@@ -765,6 +840,7 @@ export type ConnectionError =
   | VersionMismatch
   | NetworkMismatch
   | Unauthorized
+  | TlsFailed
   | SelfConnection
   | DuplicateConnection
   | TooManyConnections
@@ -826,6 +902,7 @@ export type NetworkError =
   | ConfigInvalid
   | ListenFailed
   | StateFolderFailed
+  | IdentityFailed
   | ConnectError
   | RequestError
   | BatchFailed

@@ -25,7 +25,7 @@ import * as LocalNode from "./LocalNode.js"
 import type { JsonObject } from "./Message.js"
 import type { MessageType, Received, RequestType } from "./MessageType.js"
 import { NetworkConfig } from "./NetworkConfig.js"
-import { AddressInvalid, IdentityMismatch, NetworkNotRunning } from "./NetworkError.js"
+import { AddressInvalid, ConfigInvalid, IdentityMismatch, NetworkNotRunning } from "./NetworkError.js"
 import type {
   BatchFailed,
   ConnectError,
@@ -40,7 +40,7 @@ import { annotatePeer } from "./NetworkLogger.js"
 import * as NetworkStats from "./NetworkStats.js"
 import * as NodeId from "./NodeId.js"
 import type { NodeIdentity } from "./NodeIdentity.js"
-import type { BroadcastReceipt, NetworkEvent, NetworkStatus, Peer, PeerStatus } from "./Peer.js"
+import type { AccessLists, BroadcastReceipt, NetworkEvent, NetworkStatus, Peer, PeerStatus } from "./Peer.js"
 import * as PeerAddress from "./PeerAddress.js"
 import * as PeerBook from "./PeerBook.js"
 import * as Policy from "./Policy.js"
@@ -72,6 +72,17 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
     ) => Effect.Effect<Peer, ConnectError>
     /** Closes with grace. The peer is not dialed again until `connect`, or until it dials us. Nothing if not connected. */
     readonly disconnect: (peer: string) => Effect.Effect<void>
+    /** The lists of who may be connected, as they are now. */
+    readonly access: Effect.Effect<AccessLists>
+    /**
+     * Changes the lists of who may be connected, those that are given, at once and until the layer closes; the settings
+     * keep what they are. Live connections of peers that the lists do not let in any more are closed. Fails with
+     * `ConfigInvalid` where one is not a node id; nothing is changed then.
+     */
+    readonly setAccess: (lists: {
+      readonly allow?: ReadonlyArray<string>
+      readonly deny?: ReadonlyArray<string>
+    }) => Effect.Effect<void, ConfigInvalid>
     /**
      * Succeeds with the message's id when it is handed to the connection; waits while the queue is full, up to
      * `sendTimeout`. Delivery is in order and at most once. With `relay`, to a peer that is not connected it goes over
@@ -461,6 +472,14 @@ export const make = <R = never>(options: Options<R> = {}) =>
           }).pipe(Effect.raceFirst(untilStopped))
         ),
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
+      access: Effect.sync(pool.access),
+      setAccess: (lists) =>
+        Effect.map(Effect.all({ allow: nodeIds("allow", lists.allow), deny: nodeIds("deny", lists.deny) }), (checked) =>
+          pool.setAccess({
+            ...(checked.allow === undefined ? {} : { allow: checked.allow }),
+            ...(checked.deny === undefined ? {} : { deny: checked.deny })
+          })
+        ),
       sendMessage: (peer, type, payload, sendOptions) =>
         whileRunning(router.sendMessage(peer, type, payload, sendOptions)),
       sendMessages: (peer, type, payloads) =>
@@ -533,6 +552,16 @@ const parseAddress = (
   typeof given === "string"
     ? Either.mapLeft(PeerAddress.parse(given), (detail) => new AddressInvalid({ detail }))
     : Either.right(given)
+
+const nodeIds = (
+  key: string,
+  ids: ReadonlyArray<string> | undefined
+): Either.Either<ReadonlyArray<NodeId.NodeId> | undefined, ConfigInvalid> => {
+  const wrong = ids?.find((id) => !NodeId.is(id))
+  return wrong === undefined
+    ? Either.right(ids?.filter(NodeId.is))
+    : Either.left(new ConfigInvalid({ issues: [{ key, value: JSON.stringify(wrong), expected: "node ids" }] }))
+}
 
 const matches = (
   peer: Peer,

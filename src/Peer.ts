@@ -37,6 +37,20 @@ export const Direction = Schema.Literal("inbound", "outbound")
  */
 export type Direction = typeof Direction.Type
 
+/**
+ * Who may be connected. `deny` wins over `allow`; an empty `allow` stands for all.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const AccessLists = Schema.Struct({ allow: Schema.Array(NodeId), deny: Schema.Array(NodeId) })
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export type AccessLists = typeof AccessLists.Type
+
 const Both = Schema.Struct({ in: Schema.Number, out: Schema.Number })
 
 /**

@@ -99,6 +99,23 @@ export const isLoopback = (host: string): boolean =>
   host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(normalizeHost(host))
 
 /**
+ * The part of the network that a host is in, by which whoever has many addresses is told from many who have one: of an IPv4
+ * address its first 16 bits, of an IPv6 address its first 32. Undefined for this machine and for names.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const group = (host: string): string | undefined => {
+  const plain = normalizeHost(host)
+  if (isLoopback(plain) || isUnspecified(plain)) return undefined
+  const four = /^(\d{1,3}\.\d{1,3})\.\d{1,3}\.\d{1,3}$/.exec(plain)
+  if (four !== null) return four[1]
+  if (!plain.includes(":")) return undefined
+  const [first = "", second = ""] = plain.toLowerCase().split(":")
+  return `${first}:${second}`
+}
+
+/**
  * Whether the host is link-local: `169.254.0.0/16`, `fe80::/10`.
  *
  * @since 0.1.0

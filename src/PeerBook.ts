@@ -76,6 +76,8 @@ export interface AddressRecord {
  */
 export interface Telling {
   readonly teller: NodeId
+  /** The part of the network that the teller is in, where that is known. */
+  readonly group?: string | undefined
   readonly addresses: ReadonlyArray<PeerAddress.PeerAddress>
 }
 
@@ -524,11 +526,15 @@ export const dropHint = (state: State, id: NodeId, address?: PeerAddress.PeerAdd
   )
 })
 
+/** Hints from one part of the network, in those of one teller: whoever has many identities there has one voice. */
+const tellersOfGroup = 4
+
 /** Addresses taken from one telling. */
 const toldAddresses = 8
 
 /**
- * What a peer told of others. Hints only: bounded in all and per teller; where there is no room left, who told most gives
+ * What a peer told of others. Hints only: bounded in all, per teller, and per part of the network that tellers are in
+ * (`group`); where there is no room left, who told most gives
  * way, so that many that lie cannot shut out one that has told little. None about this node itself, about peers that are
  * connected, or about those that are to be left alone for now.
  *
@@ -541,9 +547,11 @@ export const hinted = (
   teller: NodeId,
   entries: ReadonlyArray<PeerEntry>,
   now: number,
-  limits: Limits
+  limits: Limits,
+  group?: string
 ): State => {
   let { hints } = state
+  let ofGroup = group === undefined ? 0 : countOfGroup(hints, group)
   let tally: Tally | undefined
 
   const makeRoom = ({ counts }: Tally): boolean => {
@@ -575,15 +583,20 @@ export const hinted = (
       // What was tried stays until it is given up: nobody can have this node dial one address after the other.
       if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
     } else {
+      if (group !== undefined && ofGroup >= limits.hintsPerTeller * tellersOfGroup) continue
       tally ??= tallyOf(hints)
       const count = tally.counts.get(teller) ?? 0
       if (count >= limits.hintsPerTeller) continue
       if (tally.total < limits.hints) tally.total++
       else if (!makeRoom(tally)) continue
       tally.counts.set(teller, count + 1)
+      ofGroup++
     }
     const current = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
-    hints = setTold(hints, entry.id, [...without(current, teller), { teller, addresses }])
+    hints = setTold(hints, entry.id, [
+      ...without(current, teller),
+      group === undefined ? { teller, addresses } : { teller, group, addresses }
+    ])
   }
   return hints === state.hints ? state : { ...state, hints }
 }
@@ -602,6 +615,12 @@ const tallyOf = (hints: State["hints"]): Tally => {
     for (const { teller } of told) counts.set(teller, (counts.get(teller) ?? 0) + 1)
   }
   return { counts, total }
+}
+
+const countOfGroup = (hints: State["hints"], group: string): number => {
+  let count = 0
+  for (const { told } of HashMap.values(hints)) for (const telling of told) if (telling.group === group) count++
+  return count
 }
 
 const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Telling> =>

@@ -79,6 +79,10 @@ export const policies = {
     ...mistake,
     advice: "Choose another folder, or stop the process that has this one; nothing was started."
   },
+  IdentityFailed: {
+    ...mistake,
+    advice: "See to the key it names; nothing was started, and no key was changed."
+  },
   NetworkNotRunning: { ...call, advice: "Start the network first." },
   AddressInvalid: { ...call, advice: "Write the address as host:port, IPv6 as [host]:port." },
 
@@ -103,6 +107,7 @@ export const policies = {
   VersionMismatch: { ...incompatible, advice: "Update the older of the two nodes." },
   NetworkMismatch: { ...incompatible, advice: "Give both nodes the same network, or remove the address." },
   Unauthorized: { ...incompatible, advice: "Check the keys and the lists of allowed and denied nodes at both ends." },
+  TlsFailed: { ...incompatible, advice: "Set encryption to the same at both ends, and see that a node is there." },
   SelfConnection: {
     ...meant,
     advice: "None needed where the address is this node's own; else two nodes have one id: change one."

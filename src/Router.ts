@@ -285,6 +285,8 @@ export const make = Effect.gen(function* () {
 
   /** Whether any link took it. */
   const pass = (connection: Connection, envelope: Envelope): boolean => {
+    // The next node would hold it against this one.
+    if (node.signatures !== undefined && envelope.signature === undefined) return false
     const via = connection.identity?.id
     const hops = nextHops(envelope, via, pool.unsafeLive(), Sending.relays, routes)
     if (hops.length === 0) return false
@@ -303,8 +305,17 @@ export const make = Effect.gen(function* () {
   pool.setReceiver({
     message: (connection, envelope, bytes, kind) => {
       if (kind === "Direct") return deliver(connection, envelope, bytes, false)
-      if (!seen.add(envelope.sender, envelope.id, deadlines.now())) return stats.count("duplicates")
+      const now = deadlines.now()
       const via = connection.identity?.id
+      if (node.signatures !== undefined) {
+        if (seen.has(envelope.sender, envelope.id, now)) return stats.count("duplicates")
+        // Nothing of a message that is not its sender's is remembered: it must not stand in the way of one that is. The
+        // sender itself, whom the link proves, may leave the signature out.
+        const isOwn = envelope.sender === via && envelope.signature === undefined
+        const fault = isOwn ? undefined : node.signatures.fault(envelope)
+        if (fault !== undefined) return pool.invalid(connection, fault, envelope)
+      }
+      if (!seen.add(envelope.sender, envelope.id, now)) return stats.count("duplicates")
       if (via !== undefined) routes.learn(envelope.sender, via)
       if (kind === "Broadcast") {
         pass(connection, envelope)

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import type { AddressUnresolved, DialError, ListenFailed } from "./NetworkError.js"
+import type { NodeId } from "./NodeId.js"
 import type { PeerAddress } from "./PeerAddress.js"
 
 /**
@@ -34,6 +35,22 @@ export interface LinkReceiver {
 }
 
 /**
+ * What a transport has proven of the other end of a link.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface LinkProof {
+  /** The node whose private key the other end has: made of its public key, as docs/PROTOCOL.md, section 9, says. */
+  readonly id: NodeId
+  /**
+   * 32 bytes that both ends of this link know, nobody else, and that no other link has: the TLS exporter with the label
+   * `EXPORTER-synapse-p2p` and an empty context.
+   */
+  readonly exporter: Uint8Array
+}
+
+/**
  * One live byte stream. Whoever got it owns it, and must `attach` a receiver or `destroy` it.
  *
  * @since 0.1.0
@@ -44,6 +61,11 @@ export interface Link {
   readonly remote: PeerAddress
   /** The address of our end. */
   readonly local: PeerAddress
+  /**
+   * What is proven of the other end; absent where the transport proves nothing. A link that was dialed has it from the
+   * start, an accepted one before the first `onData`: its handshake may still be under way.
+   */
+  readonly proven?: LinkProof | undefined
   /** Starts reading. Once; until then nothing is read and nothing is lost, an early end or close included. */
   readonly attach: (receiver: LinkReceiver) => void
   /**
@@ -96,7 +118,8 @@ export class Transport extends Context.Tag("synapse-p2p/Transport")<
     ) => Effect.Effect<Listener, ListenFailed, Scope.Scope>
     /**
      * Opens a link. Interruption abandons the attempt and leaves nothing behind; the time limit is the caller's. Fails
-     * with: `DialRefused` | `DialReset` | `DialUnreachable` | `AddressUnresolved`.
+     * with: `DialRefused` | `DialReset` | `DialUnreachable` | `AddressUnresolved`, and with encryption `TlsFailed` |
+     * `HandshakeTimeout`.
      */
     readonly dial: (address: PeerAddress) => Effect.Effect<Link, DialError>
     /** All addresses a host name stands for, with the given port; an address literal stands for itself. */

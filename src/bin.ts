@@ -10,10 +10,12 @@ import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
 import * as Effect from "effect/Effect"
 import * as Main from "./cli/Main.js"
 import * as Stdio from "./cli/Stdio.js"
+import * as Identity from "./node/Identity.js"
 import * as P2PNetworkNode from "./node/P2PNetworkNode.js"
 
 Main.run({
   argv: process.argv,
   stdio: Stdio.make(process),
-  network: P2PNetworkNode.layerConfig({ autoStart: false })
+  network: P2PNetworkNode.layerConfig({ autoStart: false }),
+  identity: { show: Identity.show, create: Identity.create, generate: Identity.generate }
 }).pipe(Effect.provide(NodeContext.layer), NodeRuntime.runMain({ disableErrorReporting: true }))

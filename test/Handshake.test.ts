@@ -28,7 +28,15 @@ const local: Handshake.Local = {
 
 const hello = (more: JsonObject = {}): Payloads.Hello => Either.getOrThrow(Payloads.decodeHello(helloPayload(more)))
 
-const calm: Handshake.Situation = { bannedForMs: undefined, duplicate: undefined, hasRoom: true, retryAfterMs: 5_000 }
+const calm: Handshake.Situation = {
+  isSender: true,
+  isWelcome: true,
+  isMember: true,
+  bannedForMs: undefined,
+  duplicate: undefined,
+  hasRoom: true,
+  retryAfterMs: 5_000
+}
 
 const nodeB = NodeId.make("node-b")
 

@@ -21,6 +21,9 @@ import * as PeerAddress from "../src/PeerAddress.js"
 
 type Key = NetworkConfig.Key
 
+/** A secret of 32 bytes. */
+const secretOf = (n: number): string => String(n).repeat(32)
+
 /** For each key: one value as text, as JSON and in code, what it is read as, and values that no source may give. */
 type Samples = {
   readonly [K in Key]: {
@@ -186,13 +189,34 @@ const samples: Samples = {
     bad: words(["loud", { _tag: "Debug" }])
   },
   logFormat: { text: "Json", json: "json", input: "json", value: "json", bad: words(["xml"]) },
-  encryption: { text: "none", json: "none", input: "none", value: "none", bad: words(["tls"]) },
+  encryption: { text: "TLS", json: "tls", input: "tls", value: "tls", bad: words(["ssl"]) },
+  identityKey: {
+    text: "a key",
+    json: "a key",
+    input: "a key",
+    value: Option.some(Redacted.make("a key")),
+    bad: [7, ["a key"], {}, null]
+  },
   networkKey: {
-    text: "",
-    json: Option.none(),
-    input: Option.none(),
-    value: Option.none(),
-    bad: ["s3cret-value", Redacted.make("s3cret-value"), Option.some("s3cret-value"), 7]
+    text: `${secretOf(1)}, ${secretOf(2)}`,
+    json: [secretOf(1), secretOf(2)],
+    input: [Redacted.make(secretOf(1)), secretOf(2)],
+    value: [Redacted.make(secretOf(1)), Redacted.make(secretOf(2))],
+    bad: ["s3cret-value", Redacted.make("s3cret-value"), [secretOf(1), "s3cret-value"], 7, null, {}]
+  },
+  allow: {
+    text: "node-b, node-c",
+    json: ["node-b", "node-c"],
+    input: ["node-b", "node-c"],
+    value: [NodeId.make("node-b"), NodeId.make("node-c")],
+    bad: ["node b", ["node-b", ""], 7, null]
+  },
+  deny: {
+    text: "node-b",
+    json: ["node-b"],
+    input: ["node-b"],
+    value: [NodeId.make("node-b")],
+    bad: ["node b", ["node-b", ""], 7, null]
   },
   handlerConcurrency: counts(24)
 }
@@ -256,7 +280,8 @@ describe("NetworkConfig", () => {
           "REQUEST_TIMEOUT SHUTDOWN_GRACE HEARTBEAT_INTERVAL HEARTBEAT_TIMEOUT DISCOVERY_INTERVAL RETRY_BASE " +
           "RETRY_FACTOR RETRY_MAX MAX_MESSAGE_BYTES OUTBOUND_QUEUE OUTBOUND_QUEUE_BYTES INBOUND_QUEUE " +
           "INBOUND_QUEUE_BYTES RATE_LIMIT HEALING_INTERVAL DIAL_CONCURRENCY MAX_HINTS MAX_HINTS_PER_TELLER " +
-          "SEEN_MEMORY SEEN_IDS STATE_DIR LOG_LEVEL LOG_FORMAT ENCRYPTION NETWORK_KEY HANDLER_CONCURRENCY"
+          "SEEN_MEMORY SEEN_IDS STATE_DIR LOG_LEVEL LOG_FORMAT ENCRYPTION IDENTITY_KEY NETWORK_KEY ALLOW DENY " +
+          "HANDLER_CONCURRENCY"
       )
     })
 
@@ -309,8 +334,11 @@ describe("NetworkConfig", () => {
         "stateDir (none)",
         "logLevel info",
         "logFormat pretty",
-        "encryption none",
+        "encryption tls",
+        "identityKey (none)",
         "networkKey (none)",
+        "allow (none)",
+        "deny (none)",
         "handlerConcurrency 16"
       ])
     })
@@ -341,7 +369,8 @@ describe("NetworkConfig", () => {
         [defaults.heartbeatInterval, defaults.heartbeatTimeout, defaults.banDuration].map((d) => Duration.toMillis(d)),
         [5000, 15_000, 300_000]
       )
-      assert.deepStrictEqual([defaults.nodeId, defaults.rateLimit, defaults.networkKey], Array(3).fill(Option.none()))
+      assert.deepStrictEqual([defaults.nodeId, defaults.rateLimit, defaults.identityKey], Array(3).fill(Option.none()))
+      assert.deepStrictEqual([defaults.networkKey, defaults.allow, defaults.deny], [[], [], []])
       assert.deepStrictEqual(Object.keys(defaults), [...allKeys])
     })
 
@@ -365,7 +394,6 @@ describe("NetworkConfig", () => {
       const { input, json, text, value } = samples[key]
       assert.deepStrictEqual(settingsOf({ flags: loose({ [key]: input }) })[key], value)
       assert.deepStrictEqual(Either.getOrThrow(NetworkConfig.make(loose({ [key]: input }))).settings[key], value)
-      if (key === "networkKey") return
       const same = (found: unknown) =>
         key === "host" ? assert.include(["::1", "localhost"], found) : assert.deepStrictEqual(found, value)
       same(settingsOf({ file: { [key]: json } })[key])
@@ -598,9 +626,28 @@ describe("NetworkConfig", () => {
     })
 
     it("warns of a host that others can reach without encryption", () => {
-      assert.include(warningsOf({ host: "0.0.0.0" })[0] ?? "", 'host is "0.0.0.0" and encryption is none')
-      assert.strictEqual(warningsOf({ host: "node.example" }).length, 1)
-      for (const host of ["localhost", "::1", "127.1.2.3"]) assert.deepStrictEqual(warningsOf({ host }), [])
+      const plain = { encryption: "none" } as const
+      assert.include(warningsOf({ host: "0.0.0.0", ...plain })[0] ?? "", 'host is "0.0.0.0" and encryption is none')
+      assert.strictEqual(warningsOf({ host: "node.example", ...plain }).length, 1)
+      for (const host of ["localhost", "::1", "127.1.2.3"]) assert.deepStrictEqual(warningsOf({ host, ...plain }), [])
+      assert.deepStrictEqual(warningsOf({ host: "0.0.0.0" }), [])
+    })
+
+    it("offer no keys without encryption, in whatever order they are given", () => {
+      const secret = secretOf(1)
+      for (const key of ["networkKey", "identityKey"] as const) {
+        const issues = [
+          issuesOf(load({ flags: { encryption: "none", [key]: secret } })),
+          issuesOf(load({ env: provider({ SYNAPSE_ENCRYPTION: "none" }), flags: { [key]: secret } }))
+        ]
+        for (const found of issues) {
+          assert.deepStrictEqual(
+            found.map(({ expected, value }) => [value, expected]),
+            [["<redacted>", "left out where encryption is none"]]
+          )
+        }
+      }
+      assert.deepStrictEqual(issuesOf(load({ flags: { encryption: "none", networkKey: [] } })), [])
     })
   })
 
@@ -629,7 +676,7 @@ describe("NetworkConfig", () => {
     })
 
     it("log what a person should know", () => {
-      const { lines } = build(NetworkConfig.layer({ targetPeers: 300, host: "0.0.0.0" }))
+      const { lines } = build(NetworkConfig.layer({ targetPeers: 300, host: "0.0.0.0", encryption: "none" }))
       assert.deepStrictEqual(
         lines.map((line) => line.slice(0, 30)),
         ["Warning targetPeers is 300, wh", 'Warning host is "0.0.0.0" and ']

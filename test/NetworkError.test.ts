@@ -31,6 +31,10 @@ const samples: {
     new NetworkError.StateFolderFailed({ path: "/state", reason: "InUse", pid: 4711, cause }),
     /folder \/state is in use by process 4711: stop that process, or choose another folder/
   ],
+  IdentityFailed: [
+    new NetworkError.IdentityFailed({ path: "/state/identity.pem", reason: "ReadableByOthers" }),
+    /key at \/state\/identity\.pem can be read by others.*chmod 600/
+  ],
   NetworkNotRunning: [new NetworkError.NetworkNotRunning(), /start it first/],
   AddressInvalid: [new NetworkError.AddressInvalid({ detail: '"x" is not host:port' }), /"x" is not host:port/],
   DialRefused: [new NetworkError.DialRefused({ address }), /10\.0\.0\.6:9470 refused.*no node listens there/],
@@ -54,6 +58,10 @@ const samples: {
   VersionMismatch: [new NetworkError.VersionMismatch(remote), /no common protocol version/],
   NetworkMismatch: [new NetworkError.NetworkMismatch(remote), /another network/],
   Unauthorized: [new NetworkError.Unauthorized(remote), /not authorized/],
+  TlsFailed: [
+    new NetworkError.TlsFailed({ address, origin: "local", detail: "", reason: "PlainText" }),
+    /10\.0\.0\.6:9470: .*does not speak TLS; set encryption to the same at both ends/
+  ],
   SelfConnection: [new NetworkError.SelfConnection(remote), /this node's own id/],
   DuplicateConnection: [new NetworkError.DuplicateConnection(remote), /another connection to that node stays/],
   TooManyConnections: [new NetworkError.TooManyConnections(remote), /try again later or raise its maxPeers/],

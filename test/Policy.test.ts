@@ -111,7 +111,7 @@ describe("Policy", () => {
       )
       assert.deepStrictEqual(
         tagsThat(({ retry }) => retry === "healing"),
-        ["VersionMismatch", "NetworkMismatch", "Unauthorized"]
+        ["VersionMismatch", "NetworkMismatch", "Unauthorized", "TlsFailed"]
       )
       for (const _tag of ["ShuttingDown", "Disconnected", "DuplicateConnection", "SelfConnection"] as const) {
         assert.strictEqual(Policy.of({ _tag }).retry, "never")

@@ -62,11 +62,14 @@ describe("README", () => {
   })
 })
 
-describe("docs/GUARANTEES.md", () => {
+describe.each([
+  ["docs/GUARANTEES.md", 30],
+  ["docs/SECURITY.md", 20]
+])("%s", (file, least) => {
   it("names tests that exist", () => {
-    const page = readFileSync("docs/GUARANTEES.md", "utf8")
+    const page = readFileSync(file, "utf8")
     const named = [...page.matchAll(/(test\/[\w./]+\.test\.ts): "([^"]+)"/g)]
-    assert.isAbove(named.length, 30)
+    assert.isAbove(named.length, least)
     for (const [, file = "", name = ""] of named) {
       assert.include(readFileSync(file, "utf8"), name, `${file} has no test "${name}"`)
     }

@@ -25,12 +25,34 @@ import { version } from "../internal/version.js"
  * @category models
  */
 export interface Start {
+  readonly _tag: "Start"
   /** The path of a JSON file of settings. */
   readonly config: Option.Option<string>
   readonly json: boolean
   /** Settings by key, as text. */
   readonly settings: Readonly<Record<string, string>>
 }
+
+/**
+ * What `synapse identity` was asked to do: show the id of the key in the state folder, or make a key there. Without a folder
+ * the environment names it; where it does not either, a new key is printed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Identity {
+  readonly _tag: "Identity"
+  readonly isNew: boolean
+  readonly stateDir: Option.Option<string>
+}
+
+/**
+ * What the program was asked to do.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Asked = Start | Identity
 
 /**
  * The command line cannot be understood. The message is one line.
@@ -51,8 +73,9 @@ const options = {
   config: setting("config", "FILE", "A JSON file of settings; the environment (SYNAPSE_…) and flags win over it."),
   host: setting("host", "HOST", "Where to listen; default 127.0.0.1, this machine only."),
   port: setting("port", "PORT", "The port to listen at; default 9470, 0 for any free one."),
-  nodeId: setting("node-id", "ID", "The name of this node; default a random one."),
+  nodeId: setting("node-id", "ID", "The name of this node, where encryption is none."),
   network: setting("network", "NAME", "The network this node belongs to; default synapse."),
+  stateDir: setting("state-dir", "DIR", "The folder that keeps this node's key and the peers it knows."),
   bootstrap: Options.text("bootstrap").pipe(
     Options.withPseudoName("HOST:PORT"),
     Options.withDescription("A node to join the network by; may be given more than once."),
@@ -71,6 +94,7 @@ const flags = new Set([
   "--port",
   "--node-id",
   "--network",
+  "--state-dir",
   "--bootstrap",
   "--log-level",
   "--log-format",
@@ -120,7 +144,8 @@ const wishes = [
 const wanted = (args: ReadonlyArray<string>): ReadonlyArray<string> => {
   const wish = wishes.find(([name]) => args.includes(name))?.[1]
   if (wish === undefined) return args
-  return args[0] === "start" && wish === "--help" ? ["start", wish] : [wish]
+  const command = args.filter((word) => word === "start" || word === "identity" || word === "new")
+  return wish === "--help" ? [...command, wish] : [wish]
 }
 
 const given = (settings: Readonly<Record<string, Option.Option<string>>>): Record<string, string> =>
@@ -140,18 +165,35 @@ const given = (settings: Readonly<Record<string, Option.Option<string>>>): Recor
 export const parse = (
   argv: ReadonlyArray<string>,
   print: (text: string) => Effect.Effect<void>
-): Effect.Effect<Option.Option<Start>, UsageInvalid, FileSystem.FileSystem | Path.Path | Terminal.Terminal> =>
+): Effect.Effect<Option.Option<Asked>, UsageInvalid, FileSystem.FileSystem | Path.Path | Terminal.Terminal> =>
   Effect.gen(function* () {
-    const found = yield* Ref.make(Option.none<Start>())
+    const found = yield* Ref.make(Option.none<Asked>())
 
     const start = Command.make("start", options, ({ bootstrap, config, json, ...settings }) => {
       const addresses = bootstrap.length === 0 ? Option.none<string>() : Option.some(bootstrap.join(","))
-      return Ref.set(found, Option.some({ config, json, settings: given({ ...settings, bootstrap: addresses }) }))
+      return Ref.set(
+        found,
+        Option.some({ _tag: "Start", config, json, settings: given({ ...settings, bootstrap: addresses }) })
+      )
     }).pipe(Command.withDescription("Starts a node and keeps it running until it is told to stop."))
+
+    const identify = (isNew: boolean) => (given: { readonly stateDir: Option.Option<string> }) =>
+      Ref.set(found, Option.some({ _tag: "Identity", isNew, ...given }))
+    const folder = { stateDir: options.stateDir }
+    const identity = Command.make("identity", folder, identify(false)).pipe(
+      Command.withDescription("Prints the id of the node whose key is in the state folder."),
+      Command.withSubcommands([
+        Command.make("new", folder, identify(true)).pipe(
+          Command.withDescription(
+            "Makes a key in the state folder and prints its id; without a folder, prints the key, for SYNAPSE_IDENTITY_KEY."
+          )
+        )
+      ])
+    )
 
     const synapse = Command.make("synapse").pipe(
       Command.withDescription("Nodes that find each other and send each other messages, without a broker."),
-      Command.withSubcommands([start])
+      Command.withSubcommands([start, identity])
     )
 
     const args = wanted(argv.slice(2))

@@ -10,12 +10,13 @@ import type * as PlatformTerminal from "@effect/platform/Terminal"
 import * as Data from "effect/Data"
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import { constant } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Redacted from "effect/Redacted"
 import type * as Scope from "effect/Scope"
 import * as NetworkConfig from "../NetworkConfig.js"
 import type { ConfigInvalid, HandlerExists, ListenFailed } from "../NetworkError.js"
+import { IdentityFailed } from "../NetworkError.js"
 import * as NetworkLogger from "../NetworkLogger.js"
 import type { P2PNetwork } from "../P2PNetwork.js"
 import * as Flags from "./Flags.js"
@@ -38,6 +39,15 @@ export interface Options<E> {
   readonly stdio: Stdio
   /** A network that is not started yet. */
   readonly network: Layer.Layer<P2PNetwork, E, NetworkConfig.NetworkConfig>
+  /** Keys of nodes. */
+  readonly identity: {
+    /** The id of the key in a folder. */
+    readonly show: (folder: string) => Effect.Effect<string, IdentityFailed, FileSystem.FileSystem | Path.Path>
+    /** Makes a key in a folder: its id. */
+    readonly create: (folder: string) => Effect.Effect<string, IdentityFailed, FileSystem.FileSystem | Path.Path>
+    /** A new key as PEM. */
+    readonly generate: Effect.Effect<Redacted.Redacted<string>>
+  }
 }
 
 /**
@@ -136,6 +146,30 @@ const start = <E>(
     if (Option.isNone(yield* flushed)) return yield* new OutputStuck()
   })
 
+const print = (stdio: Stdio, text: string): Effect.Effect<void> => Effect.ignore(stdio.write(`${text}\n`))
+
+type Files = FileSystem.FileSystem | Path.Path
+
+const identify = <E>(
+  { isNew, stateDir }: Flags.Identity,
+  { identity, stdio }: Options<E>
+): Effect.Effect<void, IdentityFailed | ConfigInvalid, Files> =>
+  Effect.gen(function* () {
+    const { settings } = yield* NetworkConfig.load({
+      flags: Option.match(stateDir, { onNone: () => ({}), onSome: (folder) => ({ stateDir: folder }) })
+    })
+    const folder = Option.getOrUndefined(settings.stateDir)
+    if (folder !== undefined) return yield* print(stdio, yield* (isNew ? identity.create : identity.show)(folder))
+    if (!isNew) return yield* new IdentityFailed({ reason: "NoFolder" })
+    yield* print(stdio, Redacted.value(yield* identity.generate).trim())
+  })
+
+const carryOut = <E>(
+  asked: Flags.Asked,
+  options: Options<E>
+): Effect.Effect<void, Effect.Effect.Error<ReturnType<typeof start<E>>> | IdentityFailed, Files> =>
+  asked._tag === "Start" ? start(asked, options) : identify(asked, options)
+
 // The text of a terminal line, whatever a file or an argument has put into it.
 // oxlint-disable-next-line no-control-regex
 const oneLine = (text: string): string => text.replaceAll(/[\u0000-\u001f\u007f-\u009f]+/g, " ")
@@ -151,9 +185,9 @@ export const run = <E extends { readonly message: string }>(
   options: Options<E>
 ): Effect.Effect<void, Failed, FileSystem.FileSystem | Path.Path | PlatformTerminal.Terminal> => {
   const { argv, stdio } = options
-  const print = (text: string): Effect.Effect<void> => Effect.ignore(stdio.write(`${text}\n`))
-  return Flags.parse(argv, print).pipe(
-    Effect.flatMap(Option.match({ onNone: constant(Effect.void), onSome: (asked) => start(asked, options) })),
+  return Flags.parse(argv, (text) => print(stdio, text)).pipe(
+    Effect.flatMap((asked) => Effect.transposeMapOption(asked, (one) => carryOut(one, options))),
+    Effect.asVoid,
     Effect.catchAll((error) => Effect.fail(oneLine(error.message))),
     Effect.catchAllDefect((defect) => Effect.fail(`a fault of this program: ${Cause.pretty(Cause.die(defect))}`)),
     Effect.mapError((message) => new Failed({ message })),

@@ -78,6 +78,12 @@ export class SeenMemory {
     return true
   }
 
+  /** Whether the message was seen, without remembering it. */
+  has(sender: string, id: string, now: number): boolean {
+    this.expire(now)
+    return this.senders.get(sender)?.seen.has(id) === true
+  }
+
   /** Forgets what has aged. `add` does so by itself; this is for a memory that nothing is added to. */
   expire(now: number): void {
     while (this.oldest !== undefined && now - this.oldest.at >= this.maxAgeMillis) this.forget(this.oldest)

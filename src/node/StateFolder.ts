@@ -1,7 +1,7 @@
 /**
- * What a node keeps on disk (the setting `stateDir`): its id in `identity.json`, the nodes it knows in `peers.json`, and a
- * `lock` that keeps other processes out. A damaged file is set aside with a warning; after the start nothing that happens
- * to the folder stops the node.
+ * What a node keeps on disk (the setting `stateDir`): its key in `identity.pem` (without TLS its id, in `identity.json`),
+ * the nodes it knows in `peers.json`, and a `lock` that keeps other processes out. A damaged file is set aside with a
+ * warning, but for the key, which nothing replaces; after the start nothing that happens to the folder stops the node.
  *
  * @since 0.1.0
  */
@@ -17,8 +17,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as RememberedPeers from "../internal/RememberedPeers.js"
+import type { Credentials } from "../Credentials.js"
 import type { LocalNode } from "../LocalNode.js"
 import { NetworkConfig } from "../NetworkConfig.js"
+import type { IdentityFailed } from "../NetworkError.js"
 import { StateFolderFailed } from "../NetworkError.js"
 import * as NodeId from "../NodeId.js"
 import { NodeIdentity } from "../NodeIdentity.js"
@@ -26,6 +28,8 @@ import type { PeerEntry } from "../Payloads.js"
 import type { PeerBook } from "../PeerBook.js"
 import * as PeerStore from "../PeerStore.js"
 import * as FolderLock from "./FolderLock.js"
+import * as Identity from "./Identity.js"
+import * as KeyFile from "./KeyFile.js"
 import * as KeptFile from "./KeptFile.js"
 import { isReason } from "./systemError.js"
 
@@ -37,8 +41,10 @@ export class StateFolder extends Context.Tag("synapse-p2p/StateFolder")<
   StateFolder,
   {
     readonly path: string
-    /** The id that was configured, or kept, or else a new one; it is kept now. */
+    /** The id of the key, or, without TLS, the one that was configured, or kept, or else a new one; it is kept now. */
     readonly nodeId: NodeId.NodeId
+    /** With TLS, the key: the one that was configured, or kept, or else a new one. One that was made is kept now. */
+    readonly credentials?: Credentials | undefined
     /** The nodes of this network that were kept, those seen last first. */
     readonly remembered: ReadonlyArray<Required<PeerEntry>>
     /** Keeps these nodes instead: whether that went well. What goes wrong is a warning, the first time. */
@@ -96,7 +102,7 @@ const failed =
 
 /**
  * Opens the folder, which is made where it does not exist, for this user only. Scope: gives it free. Fails with:
- * `StateFolderFailed`.
+ * `StateFolderFailed`, or `IdentityFailed` where the key cannot be used.
  *
  * @since 0.1.0
  * @category constructors
@@ -105,7 +111,7 @@ export const make = (
   given: string
 ): Effect.Effect<
   StateFolder["Type"],
-  StateFolderFailed,
+  StateFolderFailed | IdentityFailed,
   NetworkConfig | FileSystem.FileSystem | Path.Path | Scope.Scope
 > =>
   Effect.gen(function* () {
@@ -113,21 +119,14 @@ export const make = (
     const path = (yield* Path.Path).resolve(given)
     yield* makeFolder(path)
     const lock = yield* FolderLock.acquire(path)
-    const identityFile = yield* KeptFile.make(path, "identity.json", IdentityFile)
     const peersFile = yield* KeptFile.make(path, "peers.json", PeersFile)
-
-    const kept = Option.map(yield* identityFile.read, ({ nodeId }) => nodeId)
-    const nodeId = yield* Option.match(
-      Option.orElse(config.nodeId, () => kept),
-      {
-        onNone: () => NodeId.random,
-        onSome: Effect.succeed
-      }
-    )
-    if (Option.isSome(kept) && kept.value !== nodeId) {
-      yield* Effect.logWarning(`this node was ${kept.value} and is ${nodeId} from now on, as the settings say`)
-    }
-    if (!Option.contains(kept, nodeId)) yield* identityFile.write({ version: 1, nodeId })
+    const credentials =
+      config.encryption === "tls"
+        ? yield* Effect.transposeMapOption(config.identityKey, Identity.fromPem).pipe(
+            Effect.flatMap(Option.match({ onNone: () => KeyFile.readOrCreate(path), onSome: Effect.succeed }))
+          )
+        : undefined
+    const nodeId = credentials?.id ?? (yield* nameIn(path, config.nodeId))
 
     const { network } = config
     const keptPeers = yield* peersFile.read
@@ -157,8 +156,30 @@ export const make = (
         return yield* outcome(Exit.isSuccess(written) ? undefined : problemOf(written))
       })
 
-    return StateFolder.of({ path, nodeId, remembered, keep })
-  }).pipe(Effect.mapError((error) => failed(given)(error)))
+    return StateFolder.of({ path, nodeId, credentials, remembered, keep })
+  }).pipe(Effect.mapError((error) => (error._tag === "IdentityFailed" ? error : failed(given)(error))))
+
+/** The id of a node that has no key: as configured, as kept, or a new one. */
+const nameIn = (
+  path: string,
+  configured: Option.Option<NodeId.NodeId>
+): Effect.Effect<NodeId.NodeId, PlatformError, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const file = yield* KeptFile.make(path, "identity.json", IdentityFile)
+    const kept = Option.map(yield* file.read, ({ nodeId }) => nodeId)
+    const nodeId = yield* Option.match(
+      Option.orElse(configured, () => kept),
+      {
+        onNone: () => NodeId.random,
+        onSome: Effect.succeed
+      }
+    )
+    if (Option.isSome(kept) && kept.value !== nodeId) {
+      yield* Effect.logWarning(`this node was ${kept.value} and is ${nodeId} from now on, as the settings say`)
+    }
+    if (!Option.contains(kept, nodeId)) yield* file.write({ version: 1, nodeId })
+    return nodeId
+  })
 
 const problemOf = (exit: Exit.Failure<void, PlatformError>): string => {
   const error = Cause.squash(exit.cause)
@@ -166,14 +187,14 @@ const problemOf = (exit: Exit.Failure<void, PlatformError>): string => {
 }
 
 /**
- * The folder at a path. Fails with: `StateFolderFailed`.
+ * The folder at a path. Fails with: `StateFolderFailed`, `IdentityFailed`.
  *
  * @since 0.1.0
  * @category layers
  */
 export const layer = (
   path: string
-): Layer.Layer<StateFolder, StateFolderFailed, NetworkConfig | FileSystem.FileSystem | Path.Path> =>
+): Layer.Layer<StateFolder, StateFolderFailed | IdentityFailed, NetworkConfig | FileSystem.FileSystem | Path.Path> =>
   Layer.scoped(StateFolder, make(path))
 
 /**
@@ -184,7 +205,7 @@ export const layer = (
  */
 export const layerIdentity: Layer.Layer<NodeIdentity, never, StateFolder> = Layer.effect(
   NodeIdentity,
-  Effect.map(StateFolder, ({ nodeId }) => NodeIdentity.of({ id: nodeId }))
+  Effect.map(StateFolder, ({ credentials, nodeId }) => NodeIdentity.of({ id: nodeId, credentials }))
 )
 
 /**

@@ -262,6 +262,8 @@ const facade = (id: string, running: () => Running | undefined, caller: Simulate
     start: call((network) => network.start),
     stop: call((network) => network.stop),
     status: call((network) => network.status),
+    access: call((network) => network.access),
+    setAccess: (...given) => call((network) => network.setAccess(...given)),
     connect: (...given) => call((network) => network.connect(...given)),
     disconnect: (...given) => call((network) => network.disconnect(...given)),
     sendMessage: (...given) => call((network) => network.sendMessage(...given)),

@@ -14,7 +14,8 @@ const parse = (line: string) =>
     return { start: Option.getOrUndefined(start), printed }
   }).pipe(Effect.provide(NodeContext.layer))
 
-const settings = (line: string) => Effect.map(parse(line), ({ start }) => start?.settings)
+const settings = (line: string) =>
+  Effect.map(parse(line), ({ start }) => (start?._tag === "Start" ? start.settings : undefined))
 
 const fault = (line: string) => Effect.map(Effect.flip(parse(line)), ({ message }) => message)
 
@@ -25,6 +26,7 @@ describe("Flags", () => {
         "start --config x.json --host h --port p --node-id i --network n --bootstrap a:1 --bootstrap b:2 --log-level debug --log-format=json --json"
       )
       assert.deepStrictEqual(start, {
+        _tag: "Start",
         config: Option.some("x.json"),
         json: true,
         settings: {
@@ -37,7 +39,12 @@ describe("Flags", () => {
           logFormat: "json"
         }
       })
-      assert.deepStrictEqual((yield* parse("start")).start, { config: Option.none(), json: false, settings: {} })
+      assert.deepStrictEqual((yield* parse("start")).start, {
+        _tag: "Start",
+        config: Option.none(),
+        json: false,
+        settings: {}
+      })
       assert.deepStrictEqual(yield* settings("start --log-level=loud"), { logLevel: "loud" })
       assert.deepStrictEqual(yield* settings("start --node-id start"), { nodeId: "start" })
     })
@@ -75,7 +82,7 @@ describe("Flags", () => {
       assert.strictEqual(yield* fault("start --port"), `--port stands without a value, or twice${hint}`)
       assert.strictEqual(yield* fault("start --log-level"), `--log-level stands without a value, or twice${hint}`)
       assert.strictEqual(yield* fault("start --port 1 --port 2"), `--port stands without a value, or twice${hint}`)
-      assert.strictEqual(yield* fault("stop"), `Invalid subcommand for synapse - use 'start'${hint}`)
+      assert.strictEqual(yield* fault("stop"), `Invalid subcommand for synapse - use one of 'start', 'identity'${hint}`)
     })
   )
 })

@@ -8,6 +8,7 @@ import * as Layer from "effect/Layer"
 import * as TestClock from "effect/TestClock"
 import * as ConfigProvider from "effect/ConfigProvider"
 import { PassThrough, Writable } from "node:stream"
+import * as Identity from "../../src/node/Identity.js"
 import * as Main from "../../src/cli/Main.js"
 import * as Stdio from "../../src/cli/Stdio.js"
 import * as NetworkConfig from "../../src/NetworkConfig.js"
@@ -50,7 +51,7 @@ const start = (
     )
     const argv = ["node", "synapse", ...line.split(" ").filter((word) => word !== "")]
     const stdio = Stdio.make({ stdin, stdout: options.stdout ?? out.stream, stderr: err.stream })
-    const fiber = yield* Main.run({ argv, stdio, network }).pipe(
+    const fiber = yield* Main.run({ argv, stdio, network, identity: Identity }).pipe(
       Effect.provide(NodeContext.layer),
       Effect.withConfigProvider(ConfigProvider.fromMap(new Map(options.env ?? []))),
       Effect.fork

@@ -6,6 +6,7 @@ import type { Socket } from "node:net"
 import { connect } from "node:net"
 import { createInterface } from "node:readline"
 import { fileURLToPath } from "node:url"
+import { plainEnv } from "../utils/plain.js"
 import * as Frame from "../../src/Frame.js"
 
 const program = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
@@ -14,7 +15,9 @@ const program = fileURLToPath(new URL("../../dist/bin.js", import.meta.url))
 const start = (args: ReadonlyArray<string>, env: Readonly<Record<string, string>> = {}) =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [program, "start", ...args], { env: { ...process.env, ...env } })
+      const child = spawn(process.execPath, [program, "start", ...args], {
+        env: { ...process.env, ...plainEnv, ...env }
+      })
       let stderr = ""
       child.stderr.on("data", (chunk) => {
         stderr += String(chunk)

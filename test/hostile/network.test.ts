@@ -9,6 +9,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
+import { plainEnv } from "../utils/plain.js"
 import { attack, Node, until } from "./network/processes.js"
 import type { Status } from "./network/processes.js"
 import { Watch } from "./network/Watch.js"
@@ -23,6 +24,7 @@ const mostMebibytes = 150
 const kinds = ["garbage", "flood", "dialer", "liar", "impostor", "deaf"]
 
 const env = {
+  ...plainEnv,
   SYNAPSE_HEARTBEAT_INTERVAL: "1 second",
   // Fourteen busy nodes share two processors: one that gets no turn is not dead.
   SYNAPSE_HEARTBEAT_TIMEOUT: "15 seconds",

@@ -12,6 +12,7 @@ import * as Queue from "effect/Queue"
 import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import * as MessageType from "../../src/MessageType.js"
+import { plain } from "../utils/plain.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import { P2PNetwork } from "../../src/P2PNetwork.js"
 
@@ -23,7 +24,7 @@ const Ask = MessageType.request(
 )
 
 const node = (options: P2PNetworkNode.Options) =>
-  Effect.map(Layer.build(P2PNetworkNode.layer(options)), Context.get(P2PNetwork))
+  Effect.map(Layer.build(P2PNetworkNode.layer({ ...plain, ...options })), Context.get(P2PNetwork))
 
 type Line = Readonly<Record<string, unknown>>
 

@@ -10,6 +10,7 @@ import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import { P2PNetwork } from "../../src/P2PNetwork.js"
 import * as Handler from "../../src/Handler.js"
 import { Ask, Chat } from "../utils/network.js"
+import { plain } from "../utils/plain.js"
 
 const silent = Effect.provide(Logger.remove(Logger.defaultLogger))
 
@@ -58,6 +59,7 @@ describe("P2PNetworkNode", () => {
   it.scopedLive("takes settings from the environment, over which the given ones win", () =>
     Effect.gen(function* () {
       const environment = new Map([
+        ["SYNAPSE_ENCRYPTION", "none"],
         ["SYNAPSE_NODE_ID", "from-the-environment"],
         ["SYNAPSE_NETWORK", "of-the-environment"],
         ["SYNAPSE_PORT", "0"]
@@ -74,7 +76,7 @@ describe("P2PNetworkNode", () => {
   it.scopedLive("takes settings that stand in the context", () =>
     Effect.gen(function* () {
       const layer = P2PNetworkNode.layerConfig({ autoStart: false }).pipe(
-        Layer.provide(NetworkConfig.layer({ nodeId: "mine" }))
+        Layer.provide(NetworkConfig.layer({ ...plain, nodeId: "mine" }))
       )
       assert.strictEqual((yield* build(layer)).nodeId, "mine")
     }).pipe(silent)

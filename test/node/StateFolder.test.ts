@@ -40,6 +40,7 @@ import { P2PNetwork } from "../../src/P2PNetwork.js"
 import * as PeerAddress from "../../src/PeerAddress.js"
 import * as PeerBook from "../../src/PeerBook.js"
 import * as ChildProgram from "../utils/childProgram.js"
+import { plain } from "../utils/plain.js"
 import { logged, namesIn, open, openClosable, temporary, turn, visit } from "../utils/stateFolder.js"
 
 const peer = (id: string, port: number): RememberedPeer => ({
@@ -57,6 +58,7 @@ const addressOf = (network: P2PNetwork["Type"]) => Effect.map(network.status, ({
 const refused = (path: string, settings: NetworkConfig.Input = {}) =>
   Effect.map(Effect.either(visit(path, settings)), (result): StateFolderFailed => {
     if (Either.isRight(result)) throw new Error("the folder was opened")
+    if (result.left._tag !== "StateFolderFailed") throw result.left
     return result.left
   })
 
@@ -245,7 +247,7 @@ describe("StateFolder", () => {
           Effect.scoped(
             StateFolder.make(path).pipe(
               Effect.provideService(FileSystem.FileSystem, stubborn),
-              Effect.provideService(NetworkConfig.NetworkConfig, NetworkConfig.defaults),
+              Effect.provideService(NetworkConfig.NetworkConfig, { ...NetworkConfig.defaults, ...plain }),
               Effect.provide(NodeContext.layer)
             )
           )
@@ -391,7 +393,7 @@ describe("StateFolder", () => {
           Effect.gen(function* () {
             const { keep } = yield* StateFolder.make(path).pipe(
               Effect.provideService(FileSystem.FileSystem, small),
-              Effect.provideService(NetworkConfig.NetworkConfig, NetworkConfig.defaults),
+              Effect.provideService(NetworkConfig.NetworkConfig, { ...NetworkConfig.defaults, ...plain }),
               Effect.provide(NodeContext.layer)
             )
             yield* keep([peer("a", 1)])
@@ -527,7 +529,7 @@ describe("a node with a state folder", () => {
   const node = (stateDir: string, settings: NetworkConfig.Input = {}) =>
     Effect.gen(function* () {
       const scope = yield* Scope.fork(yield* Effect.scope, ExecutionStrategy.sequential)
-      const context = yield* Layer.build(P2PNetworkNode.layer({ ...quick, stateDir, ...settings })).pipe(
+      const context = yield* Layer.build(P2PNetworkNode.layer({ ...plain, ...quick, stateDir, ...settings })).pipe(
         Scope.extend(scope)
       )
       return { network: Context.get(context, P2PNetwork), stop: Scope.close(scope, Exit.void) }
@@ -609,7 +611,12 @@ describe("a node with a state folder", () => {
   it.scopedLive("takes the folder from the environment", () =>
     Effect.gen(function* () {
       const path = yield* temporary
-      const provider = ConfigProvider.fromMap(new Map([["SYNAPSE_STATE_DIR", path]]))
+      const provider = ConfigProvider.fromMap(
+        new Map([
+          ["SYNAPSE_STATE_DIR", path],
+          ["SYNAPSE_ENCRYPTION", "none"]
+        ])
+      )
       const context = yield* Layer.build(P2PNetworkNode.layerFromEnv({ port: 0 })).pipe(
         Effect.withConfigProvider(provider)
       )
@@ -619,7 +626,7 @@ describe("a node with a state folder", () => {
 
   it.scopedLive("is another one after each start where there is no folder", () =>
     Effect.gen(function* () {
-      const start = Effect.scoped(Layer.build(P2PNetworkNode.layer({ port: 0 })))
+      const start = Effect.scoped(Layer.build(P2PNetworkNode.layer({ ...plain, port: 0 })))
       const [one, other] = yield* Effect.all([start, start])
       assert.notStrictEqual(Context.get(one, P2PNetwork).nodeId, Context.get(other, P2PNetwork).nodeId)
     })
@@ -628,7 +635,7 @@ describe("a node with a state folder", () => {
   it.scoped("starts with settings in the context too", () =>
     Effect.gen(function* () {
       const path = yield* temporary
-      const settings = { ...NetworkConfig.defaults, port: 0, stateDir: Option.some(path) }
+      const settings = { ...NetworkConfig.defaults, ...plain, port: 0, stateDir: Option.some(path) }
       const build = Layer.build(
         P2PNetworkNode.layerConfig({ autoStart: false }).pipe(
           Layer.provide(Layer.succeed(NetworkConfig.NetworkConfig, settings))

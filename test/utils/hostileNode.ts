@@ -15,6 +15,7 @@ import { P2PNetwork } from "../../src/P2PNetwork.js"
 import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import type { NetworkEvent, NetworkStatus } from "../../src/Peer.js"
 import * as Handler from "../../src/Handler.js"
+import { plain } from "./plain.js"
 import type { RawPeer } from "./rawPeer.js"
 import * as Raw from "./rawPeer.js"
 
@@ -60,6 +61,7 @@ export const startNode = (
       P2PNetworkNode.layer({
         host: "127.0.0.1",
         port: 0,
+        ...plain,
         nodeId: "node-a",
         maxInvalidMessages: 100_000,
         closeTimeout: "500 millis",

@@ -11,6 +11,7 @@ import * as Scope from "effect/Scope"
 import { readdirSync } from "node:fs"
 import * as NetworkConfig from "../../src/NetworkConfig.js"
 import * as StateFolder from "../../src/node/StateFolder.js"
+import { plain } from "./plain.js"
 
 /** A new folder, gone with the scope. */
 export const temporary = Effect.flatMap(FileSystem.FileSystem, (files) => files.makeTempDirectoryScoped()).pipe(
@@ -20,7 +21,10 @@ export const temporary = Effect.flatMap(FileSystem.FileSystem, (files) => files.
 /** Opens a state folder. Scope: gives it free. */
 export const open = (path: string, settings: NetworkConfig.Input = {}) =>
   StateFolder.make(path).pipe(
-    Effect.provideService(NetworkConfig.NetworkConfig, Either.getOrThrow(NetworkConfig.make(settings)).settings),
+    Effect.provideService(
+      NetworkConfig.NetworkConfig,
+      Either.getOrThrow(NetworkConfig.make({ ...plain, ...settings })).settings
+    ),
     Effect.provide(NodeContext.layer)
   )
 

@@ -33,7 +33,7 @@ const program = Effect.gen(function* () {
   for (let round = 0; ; round++) yield* folder.keep(peersOf((round * 37) % 400))
 }).pipe(
   Effect.scoped,
-  Effect.catchAll((error) => say(`${error._tag} ${error.reason} ${error.pid}`))
+  Effect.catchAll((error) => say(`${error._tag} ${error.reason} ${"pid" in error ? error.pid : ""}`))
 )
 
 void Effect.runPromise(program).then(() => process.stdin.destroy())

@@ -9,7 +9,6 @@ import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import type { Transport } from "../../Transport.js"
 import type { NodeProcess } from "./NodeProcess.js"
 import type { Row } from "./Report.js"
 import * as Report from "./Report.js"
@@ -33,7 +32,7 @@ interface Outcome {
   readonly culprit: Option.Option<string>
 }
 
-const carryOut = (step: Step): Effect.Effect<Outcome, never, Transport | Scope.Scope> =>
+const carryOut = (step: Step): Effect.Effect<Outcome, never, Scope.Scope> =>
   Effect.gen(function* () {
     const { plan, what } = step
     const result = yield* Effect.either(step.run)
@@ -61,8 +60,12 @@ export const run = (options: {
   readonly ids: ReadonlyArray<string>
   /** Starts a node that knows the one at `bootstrap` only. */
   readonly launch: (id: string, bootstrap: Option.Option<string>) => Effect.Effect<NodeProcess, never, Scope.Scope>
+  /** The id that a node has in the network. */
+  readonly nodeIdOf: Nodes["nodeIdOf"]
+  /** A bare node, to come for a while. */
+  readonly guest: Nodes["guest"]
   readonly colours: boolean
-}): Effect.Effect<void, NotAsPlanned, Transport | Scope.Scope> =>
+}): Effect.Effect<void, NotAsPlanned, Scope.Scope> =>
   Effect.gen(function* () {
     const started: Array<NodeProcess> = []
     const all = new Map<string, NodeProcess>()
@@ -74,7 +77,7 @@ export const run = (options: {
         started.push(node)
         return node
       })
-    const nodes: Nodes = { ids: options.ids, all, launch }
+    const nodes: Nodes = { ...options, all, launch }
 
     const outcomes: Array<Outcome> = []
     const steps = Steps.all(nodes)

@@ -12,7 +12,8 @@ import type { JsonObject } from "../../Message.js"
 import type { DialError } from "../../NetworkError.js"
 import * as NodeId from "../../NodeId.js"
 import type { PeerStatus } from "../../Peer.js"
-import type { Transport } from "../../Transport.js"
+import type { PeerAddress } from "../../PeerAddress.js"
+import { Transport } from "../../Transport.js"
 import type { NotTaken } from "./BareNode.js"
 import * as BareNode from "./BareNode.js"
 import type { NodeProcess } from "./NodeProcess.js"
@@ -50,11 +51,22 @@ export interface Finding {
 export interface Step {
   readonly what: string
   readonly plan: string
-  readonly run: Effect.Effect<Finding, StepFailed | CommandFailed | NotTaken | DialError, Transport | Scope.Scope>
+  readonly run: Effect.Effect<Finding, StepFailed | CommandFailed | NotTaken | DialError, Scope.Scope>
 }
 
 /**
- * The nodes as they are now, by id, and how to start one.
+ * A bare node that comes for a while: the id that it can show, and what it dials with.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Guest {
+  readonly id: string
+  readonly transport: Transport["Type"]
+}
+
+/**
+ * The nodes as they are now, by the names that people see, and how to start one.
  *
  * @since 0.1.0
  * @category models
@@ -62,6 +74,9 @@ export interface Step {
 export interface Nodes {
   readonly ids: ReadonlyArray<string>
   readonly all: Map<string, NodeProcess>
+  /** The id that a node has in the network. */
+  readonly nodeIdOf: (name: string) => string
+  readonly guest: (name: string) => Effect.Effect<Guest>
   /** Starts a node that knows the first one only; the first knows none. */
   readonly launch: (id: string) => Effect.Effect<NodeProcess, never, Scope.Scope>
 }
@@ -108,11 +123,14 @@ const get = (nodes: Nodes, id: string): Effect.Effect<NodeProcess, StepFailed> =
 const others = (nodes: Nodes, id: string): ReadonlyArray<NodeProcess> =>
   [...nodes.all.values()].filter((node) => node.id !== id)
 
-const sees = (node: NodeProcess, peer: string, status: PeerStatus) =>
-  expect(node, `shown ${peer} as ${status}`, node.waitForPeer(peer, status))
+const sees = (nodes: Nodes, node: NodeProcess, peer: string, status: PeerStatus) =>
+  expect(node, `shown ${peer} as ${status}`, node.waitForPeer(nodes.nodeIdOf(peer), status))
 
 const allSee = (nodes: Nodes, peer: string, status: PeerStatus) =>
-  Effect.forEach(others(nodes, peer), (node) => sees(node, peer, status), { concurrency: "unbounded", discard: true })
+  Effect.forEach(others(nodes, peer), (node) => sees(nodes, node, peer, status), {
+    concurrency: "unbounded",
+    discard: true
+  })
 
 const launch = (nodes: Nodes, id: string): Effect.Effect<NodeProcess, StepFailed, Scope.Scope> =>
   Effect.gen(function* () {
@@ -121,6 +139,12 @@ const launch = (nodes: Nodes, id: string): Effect.Effect<NodeProcess, StepFailed
     yield* expect(node, "listened", node.listening)
     return node
   })
+
+const connect = ({ id, transport }: Guest, address: PeerAddress) =>
+  Effect.provideService(BareNode.connect(id, address), Transport, transport)
+
+const guests = (nodes: Nodes, name: string, count: number): Effect.Effect<ReadonlyArray<Guest>> =>
+  Effect.forEach(Array.from({ length: count }), (_, index) => nodes.guest(`${name}-${index}`))
 
 const median = (values: ReadonlyArray<number>): string => `${Report.time(Report.median(values))} median`
 
@@ -161,13 +185,13 @@ const discover = (nodes: Nodes): Step => ({
 })
 
 const setUp = (nodes: Nodes): Step => ({
-  what: "Connection set-up: TCP and handshake",
+  what: "Connection set-up: TCP, TLS and handshake",
   plan: "< 1 s, expect < 50 ms",
   run: Effect.gen(function* () {
     const node = yield* get(nodes, "node-1")
     const address = yield* node.listening
-    const times = yield* Effect.forEach(Array.from({ length: setUps }), (_, index) =>
-      Effect.scoped(expect(node, "taken up a connection", timed(BareNode.connect(`caller-${index}`, address))))
+    const times = yield* Effect.forEach(yield* guests(nodes, "caller", setUps), (caller) =>
+      Effect.scoped(expect(node, "taken up a connection", timed(connect(caller, address))))
     )
     return { measured: `${median(times)}, ${Report.time(Math.max(...times))} max`, ok: Math.max(...times) < 1000 }
   })
@@ -181,12 +205,11 @@ const gather = (nodes: Nodes): Step => ({
       const node = yield* get(nodes, "node-1")
       const address = yield* node.listening
       const before = (yield* node.ask({ command: "status" })).peers.connected
+      const all = yield* guests(nodes, "guest", crowd)
       const time = yield* timed(
-        Effect.forEach(
-          Array.from({ length: crowd }),
-          (_, index) => expect(node, "taken up the crowd", BareNode.connect(`guest-${index}`, address)),
-          { concurrency: "unbounded" }
-        )
+        Effect.forEach(all, (guest) => expect(node, "taken up the crowd", connect(guest, address)), {
+          concurrency: "unbounded"
+        })
       )
       const { peers } = yield* node.ask({ command: "status" })
       const more = peers.connected - before
@@ -234,7 +257,7 @@ const ask = (nodes: Nodes): Step => ({
     yield* asked.answer("ASK", ({ question }) => ({ payload: { answer: String(question).toUpperCase() } }))
     const request = asking.ask({
       command: "request",
-      to: NodeId.make(asked.id),
+      to: NodeId.make(nodes.nodeIdOf(asked.id)),
       type: "ASK",
       payload: { question: "who are you" }
     })
@@ -250,7 +273,7 @@ const pingPong = (nodes: Nodes): Step => ({
     const asking = yield* get(nodes, "node-2")
     const asked = yield* get(nodes, "node-3")
     yield* asked.answer("PING", (payload) => ({ payload }))
-    const to = NodeId.make(asked.id)
+    const to = NodeId.make(nodes.nodeIdOf(asked.id))
     const ping = expect(asking, "had an answer", asking.ask({ command: "request", to, type: "PING", payload: {} }))
     const times = yield* Effect.forEach(Array.from({ length: pings }), () => timed(ping))
     return latency(times.map((time) => time / 2))
@@ -269,7 +292,7 @@ const oneWay = (nodes: Nodes): Step => ({
         const begun = yield* Clock.currentTimeNanos
         yield* from.tell({
           command: "send",
-          to: NodeId.make(to.id),
+          to: NodeId.make(nodes.nodeIdOf(to.id)),
           type: "CHAT",
           payload: { from: `${from.id} ${index}` }
         })
@@ -297,7 +320,7 @@ const restart = (nodes: Nodes, id: string): Step => ({
   plan: "connected again",
   run: Effect.gen(function* () {
     const node = yield* launch(nodes, id)
-    const back = Effect.forEach(others(nodes, id), (other) => sees(node, other.id, "connected"), {
+    const back = Effect.forEach(others(nodes, id), (other) => sees(nodes, node, other.id, "connected"), {
       concurrency: "unbounded",
       discard: true
     })

@@ -33,6 +33,9 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
   /** Links refused, while they are told so. */
   const turnedAway = new Set<Link>()
 
+  /** Whether what is said over the link would first have to be encrypted, which is work that the other end is not worth. */
+  const isCostly = (link: Link): boolean => node.credentials !== undefined && link.proven === undefined
+
   const turnAway = (link: Link, refusal: Handshake.Refusal): void => {
     stats.count("handshakesFailed")
     report({
@@ -41,7 +44,7 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
       direction: "inbound",
       error: localError({ remote: link.remote }, refusal)
     })
-    if (turnedAway.size >= config.maxPendingHandshakes) return link.destroy()
+    if (isCostly(link) || turnedAway.size >= config.maxPendingHandshakes) return link.destroy()
     turnedAway.add(link)
     const cancel = deadlines.after(state.closeTimeout, () => link.destroy())
     link.attach({
@@ -96,9 +99,11 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
     prepare?.(connection)
     all.add(connection)
     halfOpen.add(connection)
-    connection.attach(handshakeTimeout, () =>
-      faults.close(connection, { code: "HANDSHAKE_TIMEOUT", detail: `no HELLO within ${handshakeTimeout} ms` })
-    )
+    connection.attach(handshakeTimeout, () => {
+      const refusal: Handshake.Refusal = { code: "HANDSHAKE_TIMEOUT", detail: `no HELLO within ${handshakeTimeout} ms` }
+      if (isCostly(link)) connection.destroy(localError(connection, refusal))
+      else faults.close(connection, refusal)
+    })
     return connection
   }
 

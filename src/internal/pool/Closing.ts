@@ -18,6 +18,8 @@ import type { State } from "./State.js"
 export interface Closing {
   readonly disconnect: (id: NodeId) => Effect.Effect<void>
   readonly giveUp: (id: NodeId) => Effect.Effect<void>
+  /** Closes the connections of peers that the lists do not let in any more, at once. */
+  readonly shutOut: () => void
   readonly shutdown: Effect.Effect<void>
   /** Ends every link that is left, without a word. */
   readonly destroyAll: Effect.Effect<void>
@@ -68,6 +70,13 @@ export const make = (state: State, faults: Faults, slots: Slots, admission: Admi
       slots.retire(id, { code: "DISCONNECTED", detail, retryAfterMs: disconnectedFor }, shutdownGrace)
     })
 
+  const shutOut = (): void => {
+    const refusal: Handshake.Refusal = { code: "UNAUTHORIZED", detail: "this node may not be connected here any more" }
+    for (const id of [...state.slots.keys(), ...limbo.keys()]) {
+      if (!state.access.isWelcome(id)) slots.retire(id, refusal, 0)
+    }
+  }
+
   const shutdown = Effect.gen(function* () {
     state.isRunning = false
     state.listening = undefined
@@ -82,5 +91,5 @@ export const make = (state: State, faults: Faults, slots: Slots, admission: Admi
     yield* allClosed(left)
   })
 
-  return { disconnect, giveUp, shutdown, destroyAll: Effect.suspend(() => destroy([...all])) }
+  return { disconnect, giveUp, shutOut, shutdown, destroyAll: Effect.suspend(() => destroy([...all])) }
 }

@@ -14,7 +14,6 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../../Connection.js"
-import * as Handshake from "../../Handshake.js"
 import * as NetworkError from "../../NetworkError.js"
 import type { NodeId } from "../../NodeId.js"
 import type * as PeerAddress from "../../PeerAddress.js"
@@ -74,8 +73,14 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
             return yield* localError({ remote: address }, { code: "TOO_MANY_CONNECTIONS", detail })
           }
           const link = yield* restore(openLink(address))
+          const actual = link.proven?.id
+          if (expect !== undefined && actual !== undefined && actual !== expect) {
+            // It is told nothing, not even who this node is.
+            link.destroy()
+            return yield* new NetworkError.IdentityMismatch({ address, expected: expect, actual })
+          }
           const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
-          const hello = node.compose("HELLO", Handshake.hello(state.local(), link.remote))
+          const hello = node.compose("HELLO", state.hello(link))
           const connection = admission.begin(link, address, (made) =>
             state.greetings.set(made, {
               helloId: hello.id,

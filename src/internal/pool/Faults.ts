@@ -7,6 +7,7 @@
 import * as Duration from "effect/Duration"
 import type { Connection } from "../../Connection.js"
 import type * as Handshake from "../../Handshake.js"
+import * as NetworkError from "../../NetworkError.js"
 import { Offences } from "../Offences.js"
 import { codePolicy, errorFrame, localError } from "./Refusals.js"
 import type { State } from "./State.js"
@@ -25,12 +26,22 @@ export interface Faults {
   readonly bannedFor: (host: string) => number | undefined
 }
 
+const errorOf = (connection: Connection, refusal: Handshake.Refusal): NetworkError.ConnectionError =>
+  refusal.isTls === true && connection.phase === "handshaking"
+    ? new NetworkError.TlsFailed({
+        address: connection.dialed ?? connection.remote,
+        origin: "local",
+        detail: "",
+        reason: "Encrypted"
+      })
+    : localError(connection, refusal)
+
 export const make = ({ config, deadlines, node, stats }: State): Faults => {
   const banDuration = Duration.toMillis(config.banDuration)
   const offences = new Offences(config.maxInvalidMessages, banDuration)
 
   const close: Faults["close"] = (connection, refusal, replyTo) =>
-    connection.close(localError(connection, refusal), errorFrame(node, refusal, true, replyTo))
+    connection.close(errorOf(connection, refusal), errorFrame(node, refusal, true, replyTo))
 
   /** Counts an offence; whether it was the last straw. */
   const isBan = (connection: Connection): boolean => {

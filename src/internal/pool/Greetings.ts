@@ -11,7 +11,7 @@ import type { Envelope, JsonObject } from "../../Message.js"
 import * as NetworkError from "../../NetworkError.js"
 import type { NodeId } from "../../NodeId.js"
 import * as Payloads from "../../Payloads.js"
-import type * as PeerAddress from "../../PeerAddress.js"
+import * as PeerAddress from "../../PeerAddress.js"
 import * as PeerBook from "../../PeerBook.js"
 import type { Faults } from "./Faults.js"
 import { errorFrame, localError, remoteError, retryWhenFull } from "./Refusals.js"
@@ -53,6 +53,9 @@ export const make = (
     const { direction } = connection
     const duplicate = slots.compare(sender, { session: theirs.session, direction, openedAt: now })
     const refusal = Handshake.judge(state.local(), sender, theirs, direction, {
+      isSender: state.authentication.isSender(connection.proven, sender),
+      isWelcome: state.access.isWelcome(sender),
+      isMember: state.authentication.isMember(connection.proven, sender, theirs.proof),
       bannedForMs: faults.bannedFor(connection.remote.host),
       duplicate,
       hasRoom: state.hasRoom(sender, direction),
@@ -77,7 +80,7 @@ export const make = (
       return faults.close(connection, { code: "DISCONNECTED", detail: "another node was wanted" }, envelope.id)
     }
     if (direction === "inbound") {
-      connection.sendControl(node.control("HELLO", Handshake.hello(state.local(), connection.remote), envelope.id))
+      connection.sendControl(node.control("HELLO", state.hello(connection), envelope.id))
     }
     state.halfOpen.delete(connection)
     connection.open(Handshake.identity(sender, theirs, connection.remote), now)
@@ -88,12 +91,13 @@ export const make = (
     const decoded = Payloads.decodeError(envelope.payload)
     if (Either.isLeft(decoded)) return faults.invalid(connection, decoded.left, envelope)
     const { peers } = decoded.right
+    // Whoever says so, in whose name it says it.
+    const sender = connection.proven?.id ?? envelope.sender
     if (peers !== undefined) {
-      book.update((before) =>
-        PeerBook.hinted(before, node.id, envelope.sender, peers, deadlines.now(), state.bookLimits)
-      )
+      const group = PeerAddress.group(connection.remote.host)
+      book.update((before) => PeerBook.hinted(before, node.id, sender, peers, deadlines.now(), state.bookLimits, group))
     }
-    connection.takeGoodbye(remoteError(connection, decoded.right, envelope.sender))
+    connection.takeGoodbye(remoteError(connection, decoded.right, sender))
   }
 
   return onFirst

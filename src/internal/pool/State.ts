@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
 import * as Queue from "effect/Queue"
 import type { Connection, Settings } from "../../Connection.js"
-import type * as Handshake from "../../Handshake.js"
+import * as Handshake from "../../Handshake.js"
 import { LocalNode } from "../../LocalNode.js"
-import type { Envelope } from "../../Message.js"
+import type { Envelope, JsonObject } from "../../Message.js"
 import { NetworkConfig } from "../../NetworkConfig.js"
 import type * as NetworkError from "../../NetworkError.js"
 import { NetworkStats } from "../../NetworkStats.js"
@@ -19,7 +19,10 @@ import type { NodeId } from "../../NodeId.js"
 import type { Direction } from "../../Peer.js"
 import type * as PeerAddress from "../../PeerAddress.js"
 import * as PeerBook from "../../PeerBook.js"
+import type { Link } from "../../Transport.js"
 import { Transport } from "../../Transport.js"
+import * as Access from "../Access.js"
+import * as Authentication from "../Authentication.js"
 import { Conflicts } from "../Conflicts.js"
 import * as SyncRef from "../SyncRef.js"
 import type { PoolEvent, Receiver } from "./Model.js"
@@ -58,6 +61,7 @@ export const make = Effect.gen(function* () {
   const node = yield* LocalNode
   const stats = yield* NetworkStats
   const closeTimeout = Duration.toMillis(config.closeTimeout)
+  const authentication = Authentication.make(node, config.networkKey)
   const events = yield* Queue.unbounded<PoolEvent>()
   const slots = new Map<NodeId, Slot>()
   const live = SyncRef.make<ReadonlyMap<NodeId, Connection>>(new Map())
@@ -78,6 +82,8 @@ export const make = Effect.gen(function* () {
     deadlines: node.deadlines,
     book: yield* PeerBook.PeerBook,
     stats,
+    authentication,
+    access: Access.make(config),
     transport: yield* Transport,
     bookLimits,
     connectionSettings,
@@ -157,6 +163,10 @@ export const make = Effect.gen(function* () {
 
     advertised: (): ReadonlyArray<PeerAddress.PeerAddress> =>
       config.advertise.length > 0 ? config.advertise : state.listening === undefined ? [] : [state.listening],
+
+    /** The payload of this node's HELLO over a link. */
+    hello: (link: Pick<Link, "remote" | "proven">): JsonObject =>
+      Handshake.hello(state.local(), link.remote, authentication.proofFor(link.proven)),
 
     /** What this node says of itself. */
     local: (): Handshake.Local => ({

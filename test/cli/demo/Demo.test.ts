@@ -7,10 +7,12 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import { existsSync } from "node:fs"
 import { fileURLToPath } from "node:url"
+import { plainEnv } from "../../utils/plain.js"
 import * as Demo from "../../../src/cli/demo/Demo.js"
 import * as NodeProcess from "../../../src/cli/demo/NodeProcess.js"
 import * as SidecarClient from "../../../src/cli/demo/SidecarClient.js"
 import * as TcpTransport from "../../../src/node/TcpTransport.js"
+import { Transport } from "../../../src/Transport.js"
 
 const program = fileURLToPath(new URL("../../../dist/bin.js", import.meta.url))
 
@@ -22,14 +24,15 @@ const run = (launch: Parameters<typeof Demo.run>[0]["launch"]) =>
     const printed: Array<string> = []
     const console = yield* Console.consoleWith(Effect.succeed)
     const log = (text: string) => Effect.sync(() => void printed.push(...text.split("\n")))
-    const exit = yield* Demo.run({ ids, launch, colours: false }).pipe(
+    const transport = yield* Transport
+    const guest = (id: string) => Effect.succeed({ id, transport })
+    const exit = yield* Demo.run({ ids, launch, nodeIdOf: (id) => id, guest, colours: false }).pipe(
       Effect.scoped,
       Effect.withConsole({ ...console, log }),
-      Effect.provide(TcpTransport.layer),
       Effect.either
     )
     return { exit: exit._tag, printed }
-  })
+  }).pipe(Effect.provide(TcpTransport.layer))
 
 const silent = (id: string) =>
   Effect.map(
@@ -79,7 +82,7 @@ describe("Demo", () => {
             args: ["start", "--json", "--port", "0", "--node-id", id].concat(
               Option.match(bootstrap, { onNone: () => [], onSome: (address) => ["--bootstrap", address] })
             ),
-            env: { SYNAPSE_HEARTBEAT_INTERVAL: "500 millis", SYNAPSE_HEARTBEAT_TIMEOUT: "2 seconds" }
+            env: { ...plainEnv, SYNAPSE_HEARTBEAT_INTERVAL: "500 millis", SYNAPSE_HEARTBEAT_TIMEOUT: "2 seconds" }
           })
         )
         assert.strictEqual(exit, "Right", printed.join("\n"))

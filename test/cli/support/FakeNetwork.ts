@@ -120,6 +120,8 @@ export const make = (script: Script = {}): Effect.Effect<FakeNetwork> =>
         return script.connect?.(address, options) ?? Effect.succeed(peer("node-b"))
       },
       disconnect: (id) => Effect.sync(() => call("disconnect", id)),
+      access: Effect.succeed({ allow: [], deny: [] }),
+      setAccess: () => Effect.void,
       sendMessage: (id, type, payload) =>
         Effect.suspend(() => {
           call("send", id, type.name, payload)

@@ -1,0 +1,341 @@
+/**
+ * The transport over TLS 1.3: both ends show a certificate of their key and prove that they have it, and a link says whose
+ * key that is. There is no authority, and nothing in a certificate counts but its key (docs/PROTOCOL.md, section 9).
+ *
+ * An accepted link is handed over before its handshake, so that whoever takes it can destroy it before anything costly is
+ * done for it, and limit how many are under way and for how long. What is written to it until then waits.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
+import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
+import * as crypto from "node:crypto"
+import type * as Net from "node:net"
+import * as Tls from "node:tls"
+import type { Credentials } from "../Credentials.js"
+import { NetworkConfig } from "../NetworkConfig.js"
+import type { DialError } from "../NetworkError.js"
+import { DialReset, HandshakeTimeout, IdentityFailed, TlsFailed } from "../NetworkError.js"
+import { NodeIdentity } from "../NodeIdentity.js"
+import type * as PeerAddress from "../PeerAddress.js"
+import type { Link, LinkProof, LinkReceiver } from "../Transport.js"
+import { Transport } from "../Transport.js"
+import * as Certificate from "./Certificate.js"
+import type { Addresses } from "./DuplexLink.js"
+import { fromDuplex } from "./DuplexLink.js"
+import * as Keys from "./Keys.js"
+import * as Sockets from "./Sockets.js"
+
+/** The name of the protocol where TLS agrees on one (ALPN). */
+const protocol = "synapse/1"
+
+const exporterLabel = "EXPORTER-synapse-p2p"
+const exporterBytes = 32
+
+/** The longest certificate that is looked at, bytes: a node's own has about 250. */
+const maxCertificateBytes = 16_384
+
+// --- What is proven ---
+
+type Fault = TlsFailed["reason"]
+
+/** Whose key the other end has, or why that is not known. */
+const proofOf = (socket: Tls.TLSSocket): LinkProof | Fault => {
+  if (socket.alpnProtocol !== protocol) return "Protocol"
+  if (socket.getProtocol() !== "TLSv1.3") return "Version"
+  // A session that is taken up again would stand for a certificate that is not shown.
+  if (socket.isSessionReused()) return "Certificate"
+  const certificate = socket.getPeerX509Certificate()
+  if (certificate === undefined || certificate.raw.length > maxCertificateBytes) return "Certificate"
+  const key = publicKeyIn(certificate)
+  if (key === undefined) return "Certificate"
+  return { id: key.id, exporter: socket.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)) }
+}
+
+const publicKeyIn = (certificate: crypto.X509Certificate) => {
+  try {
+    return Keys.publicKeyOf(certificate.publicKey.export({ type: "spki", format: "der" }))
+  } catch {
+    return undefined
+  }
+}
+
+/** What an error of OpenSSL means; undefined: the connection broke, which has nothing to do with TLS. */
+const faultOf = (cause: unknown): Fault | undefined => {
+  const code = Sockets.codeOf(cause)
+  switch (code) {
+    case "ERR_SSL_WRONG_VERSION_NUMBER":
+    case "ERR_SSL_HTTP_REQUEST":
+    case "ERR_SSL_PACKET_LENGTH_TOO_LONG":
+    case "ERR_SSL_RECORD_LAYER_FAILURE":
+      return "PlainText"
+    case "ERR_SSL_UNSUPPORTED_PROTOCOL":
+    case "ERR_SSL_TLSV1_ALERT_PROTOCOL_VERSION":
+      return "Version"
+    case "ERR_SSL_NO_APPLICATION_PROTOCOL":
+    case "ERR_SSL_TLSV1_ALERT_NO_APPLICATION_PROTOCOL":
+      return "Protocol"
+    case "ERR_SSL_EXCESSIVE_MESSAGE_SIZE":
+      return "Certificate"
+    default:
+      return code.startsWith("ERR_SSL_") || code.startsWith("ERR_TLS_") || code === "EPROTO" ? "Other" : undefined
+  }
+}
+
+const tlsFailed = (address: PeerAddress.PeerAddress, reason: Fault, cause?: unknown): TlsFailed =>
+  new TlsFailed({
+    address,
+    origin: "local",
+    detail: "",
+    reason,
+    // OpenSSL's own words say nothing more where the reason is known.
+    ...(reason === "Other" ? { cause } : {})
+  })
+
+// --- Links ---
+
+/** A link that was accepted: nothing but a socket until its handshake is done. */
+class AcceptedLink implements Link {
+  readonly remote: PeerAddress.PeerAddress
+  readonly local: PeerAddress.PeerAddress
+  proven: LinkProof | undefined = undefined
+  private readonly socket: Net.Socket
+  private inner: Link | undefined = undefined
+  private receiver: LinkReceiver | undefined = undefined
+  private isPaused = false
+  private isEnded = false
+  private readonly unwritten: Array<Parameters<Link["write"]>> = []
+  private isClosed = false
+  private cause: unknown = undefined
+  private destroyedHere = false
+
+  constructor(socket: Net.Socket, { local, remote }: Addresses) {
+    this.socket = socket
+    this.remote = remote
+    this.local = local
+    socket.on("error", (cause) => {
+      this.cause ??= cause
+    })
+    socket.on("close", () => {
+      this.isClosed = true
+      if (!this.destroyedHere) this.cause ??= new Error("the connection ended before the handshake was done")
+      for (const [, done] of this.unwritten.splice(0)) this.refuse(done)
+      this.report()
+    })
+  }
+
+  /** The handshake has failed. */
+  fail(stream: Tls.TLSSocket, cause: unknown): void {
+    this.cause ??= cause
+    // Never the socket under it: this is called from within the stream, and Node does not survive that.
+    stream.destroy()
+  }
+
+  /** The handshake is done. */
+  secure(stream: Tls.TLSSocket, proven: LinkProof): void {
+    this.proven = proven
+    stream.allowHalfOpen = true
+    this.inner = fromDuplex(stream, this)
+    if (this.isPaused) this.inner.pause()
+    if (this.receiver !== undefined) this.inner.attach(this.receiver)
+    for (const [chunks, done] of this.unwritten.splice(0)) this.inner.write(chunks, done)
+    if (this.isEnded) this.inner.end()
+  }
+
+  attach(receiver: LinkReceiver): void {
+    this.receiver = receiver
+    if (this.inner !== undefined) this.inner.attach(receiver)
+    else if (this.isClosed) queueMicrotask(() => this.report())
+  }
+
+  write(chunks: ReadonlyArray<Uint8Array>, done: (cause?: unknown) => void): void {
+    if (this.inner !== undefined) this.inner.write(chunks, done)
+    else if (this.isEnded || this.isClosed || this.destroyedHere) queueMicrotask(() => this.refuse(done))
+    else this.unwritten.push([chunks, done])
+  }
+
+  pause(): void {
+    this.isPaused = true
+    this.inner?.pause()
+  }
+
+  resume(): void {
+    this.isPaused = false
+    this.inner?.resume()
+  }
+
+  end(): void {
+    this.isEnded = true
+    this.inner?.end()
+  }
+
+  destroy(cause?: unknown): void {
+    if (this.inner !== undefined) return this.inner.destroy(cause)
+    if (this.isClosed || this.destroyedHere) return
+    this.destroyedHere = true
+    this.cause = cause
+    Sockets.reset(this.socket)
+  }
+
+  private refuse(done: (cause?: unknown) => void): void {
+    try {
+      done(this.cause ?? new Error("the link is closed for writing"))
+    } catch (thrown) {
+      this.destroy(thrown)
+    }
+  }
+
+  private report(): void {
+    const { receiver } = this
+    // From the handshake on, the stream over the socket tells.
+    if (receiver === undefined || this.inner !== undefined) return
+    this.receiver = undefined
+    if (this.cause === undefined) receiver.onClose()
+    else receiver.onClose(this.cause)
+  }
+}
+
+/** A link that was dialed: its handshake is done. */
+const dialedLink = (stream: Tls.TLSSocket, addresses: Addresses, proven: LinkProof): Link =>
+  Object.assign(fromDuplex(stream, addresses), { proven })
+
+// --- The transport ---
+
+/**
+ * Both ends of a connection have the same settings: the identity of the other end is checked here, by its key, and not by
+ * OpenSSL, which knows of authorities and names only.
+ */
+const settingsOf = (credentials: Credentials) =>
+  ({
+    key: Redacted.value(credentials.privateKey),
+    cert: Certificate.make(credentials),
+    minVersion: "TLSv1.3",
+    maxVersion: "TLSv1.3",
+    rejectUnauthorized: false,
+    ALPNProtocols: [protocol],
+    secureOptions: crypto.constants.SSL_OP_NO_TICKET | crypto.constants.SSL_OP_NO_RENEGOTIATION
+  }) as const
+
+/** Two connections to one listener differ in this. */
+const endsOf = ({ localAddress, remoteAddress, remotePort }: Net.Socket): string =>
+  `${remoteAddress} ${remotePort} ${localAddress}`
+
+/**
+ * Takes sockets through the server's side of the handshake. Node's server tells of a socket by the stream it has put over
+ * it: the two have the same ends.
+ */
+const makeAcceptor = (settings: ReturnType<typeof settingsOf>) => {
+  const links = new Map<string, AcceptedLink>()
+  const server = Tls.createServer({ ...settings, requestCert: true })
+
+  server.on("secureConnection", (stream) => {
+    const link = links.get(endsOf(stream))
+    const proven = proofOf(stream)
+    if (link === undefined) return void stream.destroy()
+    if (typeof proven === "string") link.fail(stream, tlsFailed(link.remote, proven))
+    else link.secure(stream, proven)
+  })
+  server.on("tlsClientError", (cause, stream) => {
+    const link = links.get(endsOf(stream))
+    const fault = faultOf(cause)
+    link?.fail(stream, fault === undefined ? cause : tlsFailed(link.remote, fault, cause))
+  })
+
+  return {
+    toLink: (socket: Net.Socket, addresses: Addresses): Link => {
+      const ends = endsOf(socket)
+      const link = new AcceptedLink(socket, addresses)
+      links.set(ends, link)
+      // By then another may have come from the same port.
+      socket.once("close", () => links.get(ends) === link && links.delete(ends))
+      return link
+    },
+    handshake: (socket: Net.Socket): void => {
+      // Who ends the connection in its handshake would not be noticed otherwise.
+      socket.allowHalfOpen = false
+      server.emit("connection", socket)
+    }
+  }
+}
+
+/** A stream whose handshake has begun: what becomes of it is known whether or not anybody waits for it yet. */
+interface Begun {
+  readonly stream: Tls.TLSSocket
+  readonly outcome: Deferred.Deferred<Link, DialError>
+}
+
+/** Takes a socket through the dialer's side of the handshake. */
+const begin = (
+  address: PeerAddress.PeerAddress,
+  socket: Net.Socket,
+  addresses: Addresses,
+  settings: ReturnType<typeof settingsOf>
+): Begun => {
+  const outcome = Deferred.unsafeMake<Link, DialError>(FiberId.none)
+  const stream = Tls.connect({ ...settings, socket, checkServerIdentity: () => undefined })
+  stream.on("error", (cause) => {
+    const fault = faultOf(cause)
+    const error = fault === undefined ? Sockets.dialFailed(address, cause) : tlsFailed(address, fault, cause)
+    Deferred.unsafeDone(outcome, Effect.fail(error))
+  })
+  stream.on("close", () => Deferred.unsafeDone(outcome, Effect.fail(new DialReset({ address }))))
+  stream.once("secureConnect", () => {
+    const proven = proofOf(stream)
+    if (typeof proven !== "string") {
+      return Deferred.unsafeDone(outcome, Effect.succeed(dialedLink(stream, addresses, proven)))
+    }
+    Deferred.unsafeDone(outcome, Effect.fail(tlsFailed(address, proven)))
+    stream.destroy()
+  })
+  return { stream, outcome }
+}
+
+/**
+ * TLS 1.3 with the key of this node's identity, which must have one: it dies otherwise. The handshake of a link that is
+ * dialed may take `handshakeTimeout`; that of an accepted one is limited by whoever takes the link.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> = Layer.effect(
+  Transport,
+  Effect.gen(function* () {
+    const { credentials } = yield* NodeIdentity
+    const { handshakeTimeout } = yield* NetworkConfig
+    if (credentials === undefined) {
+      return yield* Effect.die(
+        new IdentityFailed({ reason: "KeyInvalid", detail: "TLS needs a key, and none is given" })
+      )
+    }
+    const settings = settingsOf(credentials)
+    const millis = Duration.toMillis(handshakeTimeout)
+
+    return Transport.of({
+      listen: (address, onLink) => {
+        const { handshake, toLink } = makeAcceptor(settings)
+        return Sockets.listen(address, onLink, toLink, handshake)
+      },
+      dial: (address) =>
+        Effect.uninterruptibleMask((restore) =>
+          Effect.flatMap(
+            restore(Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, settings))),
+            ({ outcome, stream }) =>
+              restore(Deferred.await(outcome)).pipe(
+                Effect.timeoutFail({
+                  duration: handshakeTimeout,
+                  onTimeout: () =>
+                    new HandshakeTimeout({ address, origin: "local", detail: `no TLS handshake within ${millis} ms` })
+                }),
+                // It may have been done in the very moment in which nobody waited for it any more.
+                Effect.onError(() => Effect.sync(() => stream.destroy()))
+              )
+          )
+        ),
+      resolve: Sockets.resolve
+    })
+  })
+)

@@ -1,0 +1,362 @@
+/** Who gets in, and who does not: attacks on the connection itself, carried out over real sockets. */
+import { assert, describe } from "@effect/vitest"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as crypto from "node:crypto"
+import net from "node:net"
+import tls from "node:tls"
+import type * as NetworkConfig from "../../src/NetworkConfig.js"
+import * as NodeId from "../../src/NodeId.js"
+import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
+import { P2PNetwork } from "../../src/P2PNetwork.js"
+import type { HostileNode } from "../utils/hostileNode.js"
+import { Chat, hostile, startNode } from "../utils/hostileNode.js"
+import { dial as dialPlain, frame, helloPayload, listen as listenPlain, message } from "../utils/rawPeer.js"
+import * as Tls from "../utils/tlsPeer.js"
+
+const key = "a network key of thirty-two bytes or more"
+const otherKey = "another key that has thirty-two bytes as well"
+
+/** A node as it is by default: encrypted. */
+const start = (settings: NetworkConfig.Input = {}): ReturnType<typeof startNode> =>
+  startNode({ encryption: "tls", nodeId: undefined, ...settings })
+
+/** Another node, which keeps to itself. */
+const another = (settings: NetworkConfig.Input = {}) =>
+  Effect.map(
+    Layer.build(P2PNetworkNode.layer({ port: 0, targetPeers: 1, healingInterval: "1 hour", ...settings })),
+    Context.get(P2PNetwork)
+  ).pipe(Effect.orDie)
+
+const portOf = (network: P2PNetwork["Type"]) => Effect.map(network.status, ({ address }) => address?.port ?? 0)
+
+const codeOf = ({ payload }: { readonly payload: Readonly<Record<string, unknown>> }) => payload["code"]
+
+/** The error of the handshake that failed, once it has. */
+const failedHandshake = (node: HostileNode) =>
+  Effect.map(
+    node.until("a handshake has failed", () => node.events.some(({ _tag }) => _tag === "HandshakeFailed")),
+    () => node.events.flatMap((event) => (event._tag === "HandshakeFailed" ? [event.error] : []))[0]
+  )
+
+const nobodyIsIn = ({ network }: HostileNode) =>
+  Effect.map(network.status, ({ connections, peers }) => {
+    assert.strictEqual(peers.connected, 0)
+    assert.strictEqual(connections.inbound + connections.outbound, 0)
+  })
+
+describe("A stranger", () => {
+  hostile("without the network's key is refused", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ networkKey: key })
+      const who = Tls.identity()
+      const answer = yield* Tls.answerTo(yield* Tls.dial(node.port, who))
+      assert.deepInclude(answer, { type: "ERROR", sender: node.network.nodeId })
+      assert.strictEqual(codeOf(answer), "UNAUTHORIZED")
+      yield* nobodyIsIn(node)
+    })
+  )
+
+  hostile("with another key is refused, whatever it calls a proof", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ networkKey: key })
+      const who = Tls.identity()
+      const right = (exporter: Buffer) => Tls.proofOf(key, exporter, who.id)
+      const wrong = [
+        (exporter: Buffer) => Tls.proofOf(otherKey, exporter, who.id),
+        (exporter: Buffer) => Tls.proofOf(key, exporter, String(node.network.nodeId)),
+        (exporter: Buffer) => right(exporter).slice(0, -4),
+        (exporter: Buffer) => `${right(exporter)}AAAA`,
+        () => Tls.proofOf(key, Buffer.alloc(0), who.id),
+        () => "",
+        () => "not base64!"
+      ]
+      for (const proof of wrong) {
+        const peer = yield* Tls.dial(node.port, who)
+        const answer = yield* Tls.answerTo(peer, { proof: proof(Tls.exporterOf(peer.socket)) })
+        assert.strictEqual(codeOf(answer), "UNAUTHORIZED")
+      }
+      yield* nobodyIsIn(node)
+    })
+  )
+
+  hostile(
+    "with the key gets in, by the first of several or any other, so that a key can be changed without a gap",
+    () =>
+      Effect.gen(function* () {
+        const node = yield* start({ networkKey: [otherKey, key] })
+        for (const secret of [key, otherKey]) yield* Tls.join(node.port, Tls.identity(), secret)
+        yield* node.until("both are in", ({ peers }) => peers.connected === 2)
+        // Old, both ways round, and new.
+        const old = yield* another({ networkKey: key })
+        const changing = yield* another({ networkKey: [key, otherKey] })
+        const changed = yield* another({ networkKey: [otherKey, key] })
+        const done = yield* another({ networkKey: otherKey })
+        yield* old.connect(`127.0.0.1:${yield* portOf(changing)}`)
+        yield* changing.connect(`127.0.0.1:${yield* portOf(changed)}`)
+        yield* done.connect(`127.0.0.1:${yield* portOf(changed)}`)
+        assert.strictEqual((yield* Effect.flip(done.connect(`127.0.0.1:${yield* portOf(old)}`)))._tag, "Unauthorized")
+      })
+  )
+
+  hostile("that replays a proof from another connection of the same node is refused", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ networkKey: key })
+      const who = Tls.identity()
+      const first = yield* Tls.dial(node.port, who)
+      const proof = Tls.proofOf(key, Tls.exporterOf(first.socket), who.id)
+      assert.strictEqual((yield* Tls.answerTo(first, { proof })).type, "HELLO")
+      first.peer.end()
+      const second = yield* Tls.dial(node.port, who)
+      assert.strictEqual(codeOf(yield* Tls.answerTo(second, { proof })), "UNAUTHORIZED")
+    })
+  )
+
+  hostile("whose HELLO is in another node's name is refused, that of the node itself included", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const other = Tls.identity()
+      for (const sender of [other.id, String(node.network.nodeId), "node-b"]) {
+        const answer = yield* Tls.answerTo(yield* Tls.dial(node.port, Tls.identity()), {}, { sender })
+        assert.strictEqual(codeOf(answer), "UNAUTHORIZED")
+      }
+      assert.isFalse(node.events.some(({ _tag }) => _tag === "IdConflict"))
+      yield* nobodyIsIn(node)
+    })
+  )
+})
+
+/** Sits between a node and whom it dials, with a certificate of its own on both sides, and passes all on. */
+const manInTheMiddle = (to: number, who = Tls.identity()) => {
+  const seen: Array<string> = []
+  return Effect.map(
+    Tls.listen(Tls.settings(who), (near) => {
+      const far = tls.connect({ host: "127.0.0.1", port: to, ...Tls.settings(who) })
+      for (const socket of [near, far]) socket.on("error", () => {})
+      near.on("data", (chunk) => seen.push(String(chunk))).pipe(far)
+      far.on("data", (chunk) => seen.push(String(chunk))).pipe(near)
+    }),
+    (port) => ({ port, seen })
+  )
+}
+
+describe("Somebody on the way", () => {
+  hostile("with a certificate of its own on both sides joins nobody, with or without a network key", () =>
+    Effect.gen(function* () {
+      for (const settings of [{}, { networkKey: key }]) {
+        const node = yield* start(settings)
+        const victim = yield* another(settings)
+        const middle = yield* manInTheMiddle(node.port)
+        const error = yield* Effect.flip(victim.connect(`127.0.0.1:${middle.port}`, { retryFor: 0 }))
+        assert.include(["Unauthorized", "ConnectionLost"], error._tag)
+        yield* nobodyIsIn(node)
+        assert.strictEqual((yield* victim.status).peers.connected, 0)
+      }
+    })
+  )
+
+  hostile("is told nothing where the dialer knows whom it wants", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const victim = yield* another()
+      const middle = yield* manInTheMiddle(node.port)
+      const error = yield* Effect.flip(
+        victim.connect(`127.0.0.1:${middle.port}`, { id: node.network.nodeId, retryFor: 0 })
+      )
+      assert.strictEqual(error._tag, "IdentityMismatch")
+      assert.deepStrictEqual(middle.seen, [])
+    })
+  )
+
+  hostile("reads nothing of what two nodes say, and what it changes ends the connection", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const other = yield* another()
+      const bytes: Array<Buffer> = []
+      const sockets: Array<net.Socket> = []
+      const proxy = net.createServer((near) => {
+        const far = net.connect({ host: "127.0.0.1", port: node.port })
+        sockets.push(near, far)
+        for (const socket of [near, far]) socket.on("error", () => {})
+        near.on("data", (chunk) => bytes.push(chunk)).pipe(far)
+        far.on("data", (chunk) => bytes.push(chunk)).pipe(near)
+      })
+      yield* Effect.acquireRelease(
+        Effect.async<void>((resume) => void proxy.listen(0, "127.0.0.1", () => resume(Effect.void))),
+        () =>
+          Effect.sync(() => {
+            proxy.close()
+            for (const socket of sockets) socket.destroy()
+          })
+      )
+      const peer = yield* other.connect(`127.0.0.1:${(proxy.address() as net.AddressInfo).port}`)
+      yield* other.sendMessage(peer.id, Chat, { text: "nobody else's business" })
+      yield* node.until("the message has come", () => node.delivered.length === 1)
+      const seen = Buffer.concat(bytes).toString("latin1")
+      assert.isAbove(seen.length, 1000)
+      for (const word of ["business", "CHAT", "HELLO", String(peer.id)]) assert.notInclude(seen, word)
+      // A record of its own, put in between.
+      sockets[1]?.write(Buffer.concat([Buffer.from([0x17, 0x03, 0x03, 0x00, 0x20]), crypto.randomBytes(32)]))
+      yield* node.until("the connection has ended", ({ peers }) => peers.connected === 0)
+    })
+  )
+
+  hostile("cannot have a session taken up again, which would skip the certificate", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const who = Tls.identity()
+      const first = yield* Tls.dial(node.port, who)
+      let session: Buffer | undefined
+      first.socket.on("session", (one) => {
+        session = one
+      })
+      yield* Tls.answerTo(first)
+      yield* first.peer.until("whatever TLS has to say of sessions", () => first.peer.received.length >= 0)
+      session ??= first.socket.getSession()
+      assert.isDefined(session)
+      const again = yield* Tls.dial(node.port, who, { ...Tls.settings(who), session })
+      assert.isFalse(again.socket.isSessionReused())
+    })
+  )
+})
+
+describe("Whoever is dialed", () => {
+  hostile("and has another identity than the one wanted is left", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const wanted = yield* another()
+      const dialer = yield* another()
+      const error = yield* Effect.flip(
+        dialer.connect(`127.0.0.1:${node.port}`, { id: wanted.nodeId, retryFor: "5 seconds" })
+      )
+      assert.deepInclude(error, { _tag: "IdentityMismatch", expected: wanted.nodeId, actual: node.network.nodeId })
+      assert.strictEqual(
+        (yield* dialer.connect(`127.0.0.1:${node.port}`, { id: node.network.nodeId })).status,
+        "connected"
+      )
+    })
+  )
+})
+
+describe("Plain text", () => {
+  hostile("at a TLS port is refused at once, with an error that says so", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const peer = yield* dialPlain(node.port, "node-b")
+      peer.keeps = false
+      peer.write(frame(message("node-b", "HELLO", helloPayload)))
+      const error = yield* failedHandshake(node)
+      assert.strictEqual(error?._tag, "TlsFailed")
+      assert.include(error?.message ?? "", "does not speak TLS; set encryption to the same at both ends")
+      yield* nobodyIsIn(node)
+    })
+  )
+
+  hostile("of a node that dials a TLS port is told apart from other trouble at both ends", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const plain = yield* another({ encryption: "none" })
+      const error = yield* Effect.flip(plain.connect(`127.0.0.1:${node.port}`, { retryFor: 0 }))
+      assert.include(["TlsFailed", "ConnectionLost"], error._tag)
+      assert.strictEqual((yield* failedHandshake(node))?._tag, "TlsFailed")
+    })
+  )
+
+  hostile("of a node that is dialed with TLS is told apart from other trouble at both ends", () =>
+    Effect.gen(function* () {
+      const plain = yield* start({ encryption: "none" })
+      const dialer = yield* another()
+      const error = yield* Effect.flip(dialer.connect(`127.0.0.1:${plain.port}`, { retryFor: "5 seconds" }))
+      assert.deepInclude(error, { _tag: "TlsFailed", reason: "PlainText" })
+      const seen = yield* failedHandshake(plain)
+      assert.strictEqual(seen?._tag, "TlsFailed")
+      assert.include(seen?.message ?? "", "speaks TLS and this node does not")
+    })
+  )
+
+  hostile("of somebody who never answers a TLS handshake does not hold up the dialer", () =>
+    Effect.gen(function* () {
+      const silent = yield* listenPlain
+      const dialer = yield* another({ handshakeTimeout: "200 millis" })
+      const error = yield* Effect.flip(dialer.connect(silent.address, { retryFor: 0 }))
+      assert.strictEqual(error._tag, "HandshakeTimeout")
+    })
+  )
+})
+
+describe("Certificates", () => {
+  hostile("that are expired, or name whom they like, count by their key alone", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      for (const who of [Tls.identity(), Tls.identity("p256")]) {
+        const pem = Tls.certificate(who, { notAfter: "2001-01-01T00:00:00Z", name: "somebody.example" })
+        const answer = yield* Tls.answerTo(yield* Tls.dial(node.port, who, Tls.settings(who, pem)))
+        assert.strictEqual(answer.type, "HELLO")
+      }
+      yield* node.until("both are in", ({ peers }) => peers.connected === 2)
+    })
+  )
+
+  hostile("of another kind of key, oversized ones, none at all, TLS 1.2 and other protocols are refused", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const who = Tls.identity()
+      const { cert: _, key: __, ...bare } = Tls.settings(who)
+      const attempts: ReadonlyArray<readonly [string, tls.ConnectionOptions]> = [
+        ["RSA", Tls.settings(Tls.identity("rsa"))],
+        ["of 30 KB", Tls.settings(who, Tls.certificate(who, { padBytes: 30_000 }))],
+        ["of 300 KB", Tls.settings(who, Tls.certificate(who, { padBytes: 300_000 }))],
+        ["none", bare],
+        ["TLS 1.2", { ...Tls.settings(who), minVersion: "TLSv1.2", maxVersion: "TLSv1.2" }],
+        ["another protocol", { ...Tls.settings(who), ALPNProtocols: ["http/1.1"] }],
+        ["no protocol", { ...Tls.settings(who), ALPNProtocols: [] }]
+      ]
+      for (const [what, given] of attempts) {
+        const ended = yield* Tls.dial(node.port, who, given).pipe(
+          Effect.tap(({ peer }) => {
+            peer.hello()
+            return Effect.zipRight(
+              peer.closed,
+              Effect.sync(() => assert.deepStrictEqual(peer.received, [], what))
+            )
+          }),
+          Effect.either
+        )
+        assert.isDefined(ended, what)
+      }
+      yield* node.until("all have failed", ({ counts }) => counts["handshakesFailed"] === attempts.length)
+      const errors = node.events.flatMap((event) => (event._tag === "HandshakeFailed" ? [event.error._tag] : []))
+      assert.deepStrictEqual(new Set(errors), new Set(["TlsFailed"]))
+      yield* nobodyIsIn(node)
+    })
+  )
+})
+
+describe("The lists of who may be connected", () => {
+  hostile("are heeded, can be changed while the node runs, and close what they do not let in any more", () =>
+    Effect.gen(function* () {
+      const [good, bad] = [Tls.identity(), Tls.identity()]
+      const node = yield* start({ deny: [bad.id] })
+      const refusal = yield* Tls.answerTo(yield* Tls.dial(node.port, bad))
+      assert.strictEqual(codeOf(refusal), "UNAUTHORIZED")
+      const peer = yield* Tls.join(node.port, good)
+      assert.deepStrictEqual(yield* node.network.access, { allow: [], deny: [NodeId.make(bad.id)] })
+
+      yield* node.network.setAccess({ deny: [good.id] })
+      const goodbye = yield* peer.next("a goodbye", ({ type }) => type === "ERROR")
+      assert.deepInclude(goodbye.payload, { code: "UNAUTHORIZED", fatal: true })
+      yield* nobodyIsIn(node)
+      yield* Tls.join(node.port, bad)
+      assert.strictEqual(codeOf(yield* Tls.answerTo(yield* Tls.dial(node.port, good))), "UNAUTHORIZED")
+
+      yield* node.network.setAccess({ allow: [good.id], deny: [] })
+      yield* node.until("only the allowed one may stay", ({ peers }) => peers.connected === 0)
+      assert.strictEqual(codeOf(yield* Tls.answerTo(yield* Tls.dial(node.port, bad))), "UNAUTHORIZED")
+      yield* Tls.join(node.port, good)
+      const error = yield* Effect.flip(node.network.setAccess({ deny: ["no id!"] }))
+      assert.strictEqual(error._tag, "ConfigInvalid")
+      assert.deepStrictEqual(yield* node.network.access, { allow: [NodeId.make(good.id)], deny: [] })
+    })
+  )
+})

@@ -272,7 +272,7 @@ describe("docs/PROTOCOL.md", () => {
       file,
       Number(count)
     ])
-    assert.strictEqual(rows.length, 7)
+    assert.strictEqual(rows.length, 10)
     for (const [file, count] of rows)
       assert.strictEqual(readVectors<PayloadCase>(String(file)).length, count, String(file))
   })

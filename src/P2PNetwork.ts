@@ -349,6 +349,9 @@ export const make = <R = never>(options: Options<R> = {}) =>
         running === undefined ? Effect.fail(new NetworkNotRunning()) : effect
       )
 
+    const notRunning = (): NetworkNotRunning | undefined =>
+      running === undefined ? new NetworkNotRunning() : undefined
+
     // --- Peers ---
 
     const liveAt = (target: PeerAddress.PeerAddress): NodeId.NodeId | undefined => {
@@ -461,10 +464,10 @@ export const make = <R = never>(options: Options<R> = {}) =>
           }).pipe(Effect.raceFirst(untilStopped))
         ),
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
+      // The router asks whether the network runs, which spares an Effect around each message.
       sendMessage: (peer, type, payload, sendOptions) =>
-        whileRunning(router.sendMessage(peer, type, payload, sendOptions)),
-      sendMessages: (peer, type, payloads) =>
-        router.sendMessages(peer, type, payloads, () => (running === undefined ? new NetworkNotRunning() : undefined)),
+        router.sendMessage(peer, type, payload, sendOptions, notRunning),
+      sendMessages: (peer, type, payloads) => router.sendMessages(peer, type, payloads, notRunning),
       request: (peer, type, payload, { relay, timeout } = {}) =>
         whileRunning(
           router.request(peer, type, payload, {

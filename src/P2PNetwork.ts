@@ -468,12 +468,16 @@ export const make = <R = never>(options: Options<R> = {}) =>
       sendMessage: (peer, type, payload, sendOptions) =>
         router.sendMessage(peer, type, payload, sendOptions, notRunning),
       sendMessages: (peer, type, payloads) => router.sendMessages(peer, type, payloads, notRunning),
-      request: (peer, type, payload, { relay, timeout } = {}) =>
-        whileRunning(
-          router.request(peer, type, payload, {
-            ...(relay === undefined ? {} : { relay }),
-            ...(timeout === undefined ? {} : { timeout: Duration.decode(timeout) })
-          })
+      request: (peer, type, payload, requestOptions) =>
+        router.request(
+          peer,
+          type,
+          payload,
+          requestOptions && {
+            relay: requestOptions.relay,
+            timeout: requestOptions.timeout === undefined ? undefined : Duration.decode(requestOptions.timeout)
+          },
+          notRunning
         ),
       broadcast: (type, payload) => whileRunning(router.broadcast(type, payload)),
       handle,

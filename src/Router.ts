@@ -66,7 +66,8 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
       peer: string,
       type: RequestType<A, B, F, I>,
       payload: A,
-      options?: RequestOptions
+      options?: RequestOptions,
+      check?: () => NetworkError.RequestError | undefined
     ) => Effect.Effect<B, NetworkError.RequestError | F>
     readonly broadcast: <A, I>(
       type: MessageType<A, I>,
@@ -99,7 +100,7 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
  * @category models
  */
 export interface SendOptions {
-  readonly relay?: boolean
+  readonly relay?: boolean | undefined
 }
 
 /**
@@ -109,7 +110,7 @@ export interface SendOptions {
  * @category models
  */
 export interface RequestOptions extends SendOptions {
-  readonly timeout?: Duration.Duration
+  readonly timeout?: Duration.Duration | undefined
 }
 
 /** Types of one link that are remembered as not fitting. */
@@ -139,6 +140,7 @@ export const make = Effect.gen(function* () {
   const pool = yield* ConnectionPool
   const stats = yield* NetworkStats
   const { deadlines } = node
+  const requestTimeout = Duration.toMillis(config.requestTimeout)
   const seen = new SeenMemory({ maxAgeMillis: Duration.toMillis(config.seenMemory), maxIds: config.seenIds })
   const routes = new Routes()
   const base = yield* Effect.context<never>()
@@ -240,11 +242,14 @@ export const make = Effect.gen(function* () {
     peer: string,
     type: RequestType<A, B, F, I>,
     payload: A,
-    { relay = false, timeout = config.requestTimeout }: RequestOptions = {}
+    { relay, timeout }: RequestOptions = {},
+    check: () => NetworkError.RequestError | undefined = mayAlways
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
     Effect.suspend((): Effect.Effect<B, NetworkError.RequestError | F> => {
+      const refusal = check()
+      if (refusal !== undefined) return Effect.fail(refusal)
       const connection = pool.unsafeLive().get(peer as NodeId)
-      const isRelayed = connection === undefined && relay && NodeIds.is(peer)
+      const isRelayed = connection === undefined && relay === true && NodeIds.is(peer)
       const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
       const recipient = peer as NodeId
@@ -264,7 +269,7 @@ export const make = Effect.gen(function* () {
           frame: frame.right,
           ways: [first, ...fitting],
           isRelayed,
-          millis: Duration.toMillis(timeout)
+          millis: timeout === undefined ? requestTimeout : Duration.toMillis(timeout)
         },
         type
       )

@@ -349,7 +349,8 @@ export class Connection {
     this.isLast = true
     if (this.phase !== "handshaking" && !this.discarding) this.pump()
     this.cancelDeadline()
-    this.end(this.lost(cause))
+    // Most often it has ended before; to make an error takes longer than all else here.
+    if (this.phase !== "closing") this.end(this.lost(cause))
     this.phase = "closed"
     this.decoder.discard()
     this.owner.closed(this)

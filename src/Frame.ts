@@ -106,6 +106,10 @@ const writeHeader = (frame: Uint8Array): Uint8Array => {
 
 const nothing = new Uint8Array(0)
 
+/** A platform's own kind of array, as Node's `Buffer`, takes twice as long to make the view of each body. */
+const plainly = (chunk: Uint8Array): Uint8Array =>
+  chunk.constructor === Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)
+
 /**
  * Finds the frames in a stream of bytes. {@link Decoder.push} gives it bytes as they come, {@link Decoder.next} takes
  * out one body at a time; who stops taking stops the work. Between the two it holds at most one unfinished frame, grown
@@ -130,7 +134,9 @@ export class Decoder {
   #header = 0
   // Of the frame begun; 0 until its header is read.
   #length = 0
-  // The part of a body that came in earlier chunks.
+  // The part of a body that came in earlier chunks: as long as it is one part, a view of its chunk, so that a body in two
+  // parts is copied and given memory once. Growing an array for these took a tenth of the time of messages of 64 KiB.
+  #begun: Uint8Array | undefined
   #body: Uint8Array | undefined
   #filled = 0
   #fault: Fault | undefined
@@ -147,11 +153,12 @@ export class Decoder {
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#discarding || this.#fault !== undefined) return
     this.#buffered += chunk.length
+    const plain = plainly(chunk)
     if (this.#offset === this.#chunk.length && this.#waiting.length === 0) {
-      this.#chunk = chunk
+      this.#chunk = plain
       this.#offset = 0
     } else {
-      this.#waiting.push(chunk)
+      this.#waiting.push(plain)
     }
   }
 
@@ -210,6 +217,7 @@ export class Decoder {
     this.#headerRead = 0
     this.#header = 0
     this.#length = 0
+    this.#begun = undefined
     this.#body = undefined
     this.#filled = 0
   }
@@ -247,18 +255,25 @@ export class Decoder {
   #takeBody(): Uint8Array | undefined {
     const length = this.#length
     const start = this.#offset
-    if (this.#body === undefined && this.#chunk.length - start >= length) {
+    if (this.#filled === 0 && this.#chunk.length - start >= length) {
       this.#offset = start + length
       this.#delivered()
       return this.#chunk.subarray(start, start + length)
     }
     const end = Math.min(this.#chunk.length, start + length - this.#filled)
     const filled = this.#filled + end - start
-    const body = this.#grown(filled)
-    body.set(this.#chunk.subarray(start, end), this.#filled)
+    const part = this.#chunk.subarray(start, end)
     this.#offset = end
+    if (this.#filled === 0) {
+      this.#begun = part
+      this.#filled = filled
+      return undefined
+    }
+    const body = this.#grown(filled)
+    body.set(part, this.#filled)
     this.#filled = filled
     if (filled < length) return undefined
+    this.#begun = undefined
     this.#body = undefined
     this.#filled = 0
     this.#delivered()
@@ -272,10 +287,11 @@ export class Decoder {
 
   // Doubled as bytes come: memory is given for bytes received, not for a length announced.
   #grown(size: number): Uint8Array {
-    const old = this.#body
-    if (old !== undefined && old.length >= size) return old
-    const body = new Uint8Array(Math.min(this.#length, Math.max(size, old === undefined ? 0 : 2 * old.length)))
-    if (old !== undefined) body.set(old.subarray(0, this.#filled))
+    if (this.#body !== undefined && this.#body.length >= size) return this.#body
+    const old = this.#body ?? this.#begun ?? nothing
+    const body = new Uint8Array(Math.min(this.#length, Math.max(size, 2 * old.length)))
+    body.set(old.subarray(0, this.#filled))
+    this.#begun = undefined
     this.#body = body
     return body
   }

@@ -21,8 +21,10 @@ export interface Handler<out R> {
   /** The type; undefined: every type that has no handler of its own. */
   readonly type: string | undefined
   readonly answers: boolean
-  /** The answer's payload; fails with a refusal. */
+  /** Handles a request: the answer's payload; fails with a refusal. */
   readonly run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, Refused, R>
+  /** Handles a message that nobody waits for the answer to; {@link refusalOf} tells what a failure means. */
+  readonly take: (message: Received<JsonObject>) => Effect.Effect<unknown, unknown, R>
 }
 
 /**
@@ -51,20 +53,78 @@ export const make: {
 } = <A, B, F, I, R>(
   type: MessageType<A, I> | RequestType<A, B, F, I>,
   run: (message: Received<A>) => Effect.Effect<B, F, R>
-): Handler<R> => ({
-  type: type.name,
-  answers: type._tag === "RequestType",
-  run: (message) => {
-    const payload = type.decode(message.payload)
-    if (Either.isLeft(payload)) return Effect.fail<Refused>({ _tag: "Undecodable", detail: payload.left })
-    const handled = run({ ...message, payload: payload.right })
-    return type._tag === "RequestType"
-      ? answered(type as RequestType<A, B, F, I>, handled)
-      : Effect.mapBoth(handled, {
-          onFailure: (failure): Refused => ({ _tag: "Failed", failure: undefined, detail: String(failure) }),
-          onSuccess: () => noAnswer
-        })
+): Handler<R> =>
+  type._tag === "RequestType" ? forRequests(type as RequestType<A, B, F, I>, run) : forMessages(type, run)
+
+/** A refusal among failures of the application's own. */
+class Refusal {
+  readonly refused: Refused
+
+  constructor(refused: Refused) {
+    this.refused = refused
   }
+}
+
+/**
+ * What it means that {@link Handler.take} failed so.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const refusalOf = (failure: unknown): Refused =>
+  failure instanceof Refusal ? failure.refused : { _tag: "Failed", failure: undefined, detail: String(failure) }
+
+/** The application's Effect is given as it is: one more around it would cost more than all else done for a message. */
+const forMessages = <A, I, E, R>(
+  type: MessageType<A, I>,
+  handle: (message: Received<A>) => Effect.Effect<unknown, E, R>
+): Handler<R> => {
+  const take: Handler<R>["take"] = (message) => {
+    const payload = type.decode(message.payload)
+    return Either.isLeft(payload)
+      ? Effect.fail(new Refusal({ _tag: "Undecodable", detail: payload.left }))
+      : handle(holding(message, payload.right))
+  }
+  return {
+    type: type.name,
+    answers: false,
+    run: (message) => Effect.mapBoth(take(message), { onFailure: refusalOf, onSuccess: () => noAnswer }),
+    take
+  }
+}
+
+const forRequests = <A, B, F, I, R>(
+  type: RequestType<A, B, F, I>,
+  handle: (message: Received<A>) => Effect.Effect<B, F, R>
+): Handler<R> =>
+  refusing({
+    type: type.name,
+    answers: true,
+    run: (message) => {
+      const payload = type.decode(message.payload)
+      return Either.isLeft(payload)
+        ? Effect.fail<Refused>({ _tag: "Undecodable", detail: payload.left })
+        : answered(type, handle(holding(message, payload.right)))
+    }
+  })
+
+/** A handler that does the same where nobody waits for the answer. */
+const refusing = <R>(handler: Pick<Handler<R>, "type" | "answers" | "run">): Handler<R> => ({
+  ...handler,
+  take: (message) => Effect.mapError(handler.run(message), (refused) => new Refusal(refused))
+})
+
+/** The message with its payload as the application sees it. Named one by one, which is faster than a spread. */
+const holding = <A>(message: Received<JsonObject>, payload: A): Received<A> => ({
+  type: message.type,
+  id: message.id,
+  sender: message.sender,
+  via: message.via,
+  payload,
+  timestamp: message.timestamp,
+  expectsReply: message.expectsReply,
+  isBroadcast: message.isBroadcast,
+  envelope: message.envelope
 })
 
 const answered = <A, B, F, I, R>(
@@ -80,11 +140,12 @@ const answered = <A, B, F, I, R>(
           : { _tag: "Broke", detail: `the failure does not fit its schema: ${encoded.left}` }
       )
     },
-    onSuccess: (reply) =>
-      Effect.mapError(type.encodeReply(reply), (detail): Refused => ({
-        _tag: "Broke",
-        detail: `the answer does not fit its schema: ${detail}`
-      }))
+    onSuccess: (reply) => {
+      const encoded = type.encodeReply(reply)
+      return Either.isRight(encoded)
+        ? Effect.succeed(encoded.right)
+        : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer does not fit its schema: ${encoded.left}` })
+    }
   })
 
 /**
@@ -93,22 +154,21 @@ const answered = <A, B, F, I, R>(
  * @since 0.1.0
  * @category constructors
  */
-export const other = <R>(
-  run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, unknown, R>
-): Handler<R> => ({
-  type: undefined,
-  answers: true,
-  run: (message) =>
-    Effect.matchEffect(run(message), {
-      onFailure: (failure) => Effect.fail(refusal(failure)),
-      onSuccess: (reply) => {
-        const fault = message.expectsReply ? Message.payloadFault(reply) : undefined
-        return fault === undefined
-          ? Effect.succeed(reply)
-          : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer is not JSON: ${fault}` })
-      }
-    })
-})
+export const other = <R>(run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, unknown, R>): Handler<R> =>
+  refusing({
+    type: undefined,
+    answers: true,
+    run: (message) =>
+      Effect.matchEffect(run(message), {
+        onFailure: (failure) => Effect.fail(refusal(failure)),
+        onSuccess: (reply) => {
+          const fault = message.expectsReply ? Message.payloadFault(reply) : undefined
+          return fault === undefined
+            ? Effect.succeed(reply)
+            : Effect.fail<Refused>({ _tag: "Broke", detail: `the answer is not JSON: ${fault}` })
+        }
+      })
+  })
 
 const refusal = (failure: unknown): Refused => {
   const detail =
@@ -127,8 +187,12 @@ const isJson = (failure: unknown): failure is JsonObject[string] =>
  * @since 0.1.0
  * @category combinators
  */
-export const provided = <R>(registered: Handler<R>, context: Context.Context<R>): Handler<never> => ({
-  ...registered,
-  run: (message) =>
-    Effect.mapInputContext(registered.run(message), (outer: Context.Context<never>) => Context.merge(outer, context))
-})
+export const provided = <R>(registered: Handler<R>, context: Context.Context<R>): Handler<never> => {
+  const provide = <A, E>(handled: Effect.Effect<A, E, R>): Effect.Effect<A, E> =>
+    Effect.mapInputContext(handled, (outer: Context.Context<never>) => Context.merge(outer, context))
+  return {
+    ...registered,
+    run: (message) => provide(registered.run(message)),
+    take: (message) => provide(registered.take(message))
+  }
+}

@@ -360,6 +360,9 @@ export const make = <R = never>(options: Options<R> = {}) =>
         running === undefined ? Effect.fail(new NetworkNotRunning()) : effect
       )
 
+    const notRunning = (): NetworkNotRunning | undefined =>
+      running === undefined ? new NetworkNotRunning() : undefined
+
     // --- Peers ---
 
     const liveAt = (target: PeerAddress.PeerAddress): NodeId.NodeId | undefined => {
@@ -480,16 +483,20 @@ export const make = <R = never>(options: Options<R> = {}) =>
             ...(checked.deny === undefined ? {} : { deny: checked.deny })
           })
         ),
+      // The router asks whether the network runs, which spares an Effect around each message.
       sendMessage: (peer, type, payload, sendOptions) =>
-        whileRunning(router.sendMessage(peer, type, payload, sendOptions)),
-      sendMessages: (peer, type, payloads) =>
-        router.sendMessages(peer, type, payloads, () => (running === undefined ? new NetworkNotRunning() : undefined)),
-      request: (peer, type, payload, { relay, timeout } = {}) =>
-        whileRunning(
-          router.request(peer, type, payload, {
-            ...(relay === undefined ? {} : { relay }),
-            ...(timeout === undefined ? {} : { timeout: Duration.decode(timeout) })
-          })
+        router.sendMessage(peer, type, payload, sendOptions, notRunning),
+      sendMessages: (peer, type, payloads) => router.sendMessages(peer, type, payloads, notRunning),
+      request: (peer, type, payload, requestOptions) =>
+        router.request(
+          peer,
+          type,
+          payload,
+          requestOptions && {
+            relay: requestOptions.relay,
+            timeout: requestOptions.timeout === undefined ? undefined : Duration.decode(requestOptions.timeout)
+          },
+          notRunning
         ),
       broadcast: (type, payload) => whileRunning(router.broadcast(type, payload)),
       handle,

@@ -18,7 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Connection } from "./Connection.js"
 import { ConnectionPool } from "./ConnectionPool.js"
-import type { Handler, Refused } from "./Handler.js"
+import { type Handler, refusalOf, type Refused } from "./Handler.js"
 import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
 import * as Requests from "./internal/Requests.js"
@@ -47,12 +47,13 @@ import type { BroadcastReceipt } from "./Peer.js"
 export class Router extends Context.Tag("synapse-p2p/Router")<
   Router,
   {
-    /** With `relay`, over other nodes to one that is not connected. */
+    /** With `relay`, over other nodes to one that is not connected. `check` is asked before whether it may be sent. */
     readonly sendMessage: <A, I>(
       peer: string,
       type: MessageType<A, I>,
       payload: A,
-      options?: SendOptions
+      options?: SendOptions,
+      check?: () => NetworkError.SendError | undefined
     ) => Effect.Effect<string, NetworkError.SendError>
     /** Many of one type, in order: their ids. `check` is asked before each whether it may still be sent. */
     readonly sendMessages: <A, I>(
@@ -65,7 +66,8 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
       peer: string,
       type: RequestType<A, B, F, I>,
       payload: A,
-      options?: RequestOptions
+      options?: RequestOptions,
+      check?: () => NetworkError.RequestError | undefined
     ) => Effect.Effect<B, NetworkError.RequestError | F>
     readonly broadcast: <A, I>(
       type: MessageType<A, I>,
@@ -98,7 +100,7 @@ export class Router extends Context.Tag("synapse-p2p/Router")<
  * @category models
  */
 export interface SendOptions {
-  readonly relay?: boolean
+  readonly relay?: boolean | undefined
 }
 
 /**
@@ -108,7 +110,7 @@ export interface SendOptions {
  * @category models
  */
 export interface RequestOptions extends SendOptions {
-  readonly timeout?: Duration.Duration
+  readonly timeout?: Duration.Duration | undefined
 }
 
 /** Types of one link that are remembered as not fitting. */
@@ -138,6 +140,7 @@ export const make = Effect.gen(function* () {
   const pool = yield* ConnectionPool
   const stats = yield* NetworkStats
   const { deadlines } = node
+  const requestTimeout = Duration.toMillis(config.requestTimeout)
   const seen = new SeenMemory({ maxAgeMillis: Duration.toMillis(config.seenMemory), maxIds: config.seenIds })
   const routes = new Routes()
   const base = yield* Effect.context<never>()
@@ -178,9 +181,13 @@ export const make = Effect.gen(function* () {
     peer: string,
     type: MessageType<A, I>,
     payload: A,
-    { relay = false }: SendOptions = {}
+    options?: SendOptions,
+    check: () => NetworkError.SendError | undefined = mayAlways
   ): Effect.Effect<string, NetworkError.SendError> =>
     Effect.suspend((): Effect.Effect<string, NetworkError.SendError> => {
+      const refusal = check()
+      if (refusal !== undefined) return Effect.fail(refusal)
+      const relay = options?.relay === true
       const connection = pool.unsafeLive().get(peer as NodeId)
       if (connection === undefined && !(relay && NodeIds.is(peer))) {
         return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
@@ -197,7 +204,7 @@ export const make = Effect.gen(function* () {
     peer: string,
     type: MessageType<A, I>,
     payloads: Iterable<A>,
-    check: () => NetworkError.SendError | undefined = () => undefined
+    check: () => NetworkError.SendError | undefined = mayAlways
   ): Effect.Effect<ReadonlyArray<string>, NetworkError.BatchFailed> =>
     Effect.suspend(() => {
       const left = payloads[Symbol.iterator]()
@@ -235,11 +242,14 @@ export const make = Effect.gen(function* () {
     peer: string,
     type: RequestType<A, B, F, I>,
     payload: A,
-    { relay = false, timeout = config.requestTimeout }: RequestOptions = {}
+    { relay, timeout }: RequestOptions = {},
+    check: () => NetworkError.RequestError | undefined = mayAlways
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
     Effect.suspend((): Effect.Effect<B, NetworkError.RequestError | F> => {
+      const refusal = check()
+      if (refusal !== undefined) return Effect.fail(refusal)
       const connection = pool.unsafeLive().get(peer as NodeId)
-      const isRelayed = connection === undefined && relay && NodeIds.is(peer)
+      const isRelayed = connection === undefined && relay === true && NodeIds.is(peer)
       const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
       const recipient = peer as NodeId
@@ -259,7 +269,7 @@ export const make = Effect.gen(function* () {
           frame: frame.right,
           ways: [first, ...fitting],
           isRelayed,
-          millis: Duration.toMillis(timeout)
+          millis: timeout === undefined ? requestTimeout : Duration.toMillis(timeout)
         },
         type
       )
@@ -349,8 +359,12 @@ export const make = Effect.gen(function* () {
 
   // --- Handling ---
 
-  const logFailure = (connection: Connection, type: string, cause: Cause.Cause<Refused>): Effect.Effect<void> => {
-    const failure = Option.getOrUndefined(Cause.failureOption(cause))
+  const logFailure = (
+    connection: Connection,
+    type: string,
+    cause: Cause.Cause<unknown>,
+    failure: Refused | undefined
+  ): Effect.Effect<void> => {
     stats.count(failure?._tag === "Undecodable" ? "undecodable" : "handlerFailures")
     const log =
       failure === undefined
@@ -378,22 +392,41 @@ export const make = Effect.gen(function* () {
     return Effect.forEach([...readers], (reader) => reader.offer(message), { discard: true })
   }
 
-  const handleOneWay = (connection: Connection, envelope: Envelope): Effect.Effect<void> => {
-    const registered = handlers.get(envelope.type) ?? handlers.get(undefined)
+  const handlerOf = (type: string): Registered | undefined => handlers.get(type) ?? handlers.get(undefined)
+
+  const handleOneWay = (
+    connection: Connection,
+    envelope: Envelope,
+    fiber: Deliveries.Handling
+  ): Effect.Effect<unknown, unknown> => {
+    const registered = handlerOf(envelope.type)
     const readers = streams.get(envelope.type)
     // Whoever listened when it came may be gone since.
     stats.count(registered === undefined && readers === undefined ? "unsupported" : "delivered")
-    const toStreams = readers === undefined ? undefined : offerToStreams(readers, connection, envelope)
-    if (registered === undefined) return toStreams ?? Effect.void
-    const handled = Effect.matchCauseEffect(run(registered, connection, envelope), {
-      onFailure: (cause) => logFailure(connection, envelope.type, cause),
-      onSuccess: () => Effect.void
-    })
-    return toStreams === undefined ? handled : Effect.zipRight(toStreams, handled)
+    const handle = (): Effect.Effect<unknown, unknown> =>
+      registered === undefined
+        ? Effect.void
+        : inContext(registered, fiber, registered.handler.take(received(connection, envelope)))
+    return readers === undefined
+      ? handle()
+      : Effect.zipRight(offerToStreams(readers, connection, envelope), Effect.suspend(handle))
   }
 
-  const handleRequest = (connection: Connection, envelope: Envelope): Effect.Effect<void> => {
-    const registered = handlers.get(envelope.type) ?? handlers.get(undefined)
+  const oneWayFailed = (
+    connection: Connection,
+    { type }: Envelope,
+    cause: Cause.Cause<unknown>
+  ): Effect.Effect<void> => {
+    const failure = Option.map(Cause.failureOption(cause), refusalOf)
+    return logFailure(connection, type, cause, Option.getOrUndefined(failure))
+  }
+
+  const handleRequest = (
+    connection: Connection,
+    envelope: Envelope,
+    fiber: Deliveries.Handling
+  ): Effect.Effect<void> => {
+    const registered = handlerOf(envelope.type)
     if (registered === undefined || !registered.handler.answers) {
       return Effect.sync(() => {
         stats.count("unsupported")
@@ -401,29 +434,32 @@ export const make = Effect.gen(function* () {
       })
     }
     stats.count("delivered")
-    return Effect.matchCauseEffect(run(registered, connection, envelope), {
+    return Effect.matchCauseEffect(run(registered, connection, envelope, fiber), {
       onFailure: (cause) => {
-        answers.refuse(connection, envelope, Option.getOrUndefined(Cause.failureOption(cause)))
-        return isExpected(cause) ? Effect.void : logFailure(connection, envelope.type, cause)
+        const refused = Option.getOrUndefined(Cause.failureOption(cause))
+        answers.refuse(connection, envelope, refused)
+        // A refusal by a typed failure is an answer like any other.
+        return refused?._tag === "Failed" ? Effect.void : logFailure(connection, envelope.type, cause, refused)
       },
       onSuccess: (payload) => reply(connection, envelope, payload)
     })
   }
 
-  const reply = (connection: Connection, about: Envelope, payload: JsonObject): Effect.Effect<void> =>
-    answers
-      .reply(connection, about, payload)
-      .pipe(
-        Effect.catchAll((error) =>
+  const reply = (connection: Connection, about: Envelope, payload: JsonObject): Effect.Effect<void> => {
+    const replied = answers.reply(connection, about, payload)
+    return replied === undefined
+      ? Effect.void
+      : Effect.catchAll(replied, (error) =>
           Effect.logWarning(`the answer to a ${about.type} was not sent: ${error.message}`).pipe(
             annotatePeer(describe(connection))
           )
         )
-      )
+  }
 
   const delivery = yield* Deliveries.make({
     concurrency: config.handlerConcurrency,
     handle: handleOneWay,
+    failed: oneWayFailed,
     handleRequest
   })
   const fork = Runtime.runFork(yield* Effect.runtime<never>())
@@ -503,25 +539,35 @@ export const make = Effect.gen(function* () {
   })
 })
 
+const mayAlways = (): undefined => undefined
+
 const isTaken = (way: Connection, frame: Uint8Array, id: string): boolean =>
   Sending.fits(way, frame) && way.outbox.offer({ frame, id })
 
-/**
- * Runs a handler whatever it does, also if it throws before it is an Effect. The fiber keeps the handler's context: it
- * runs nothing but handlers, of which most often the next is the same, and giving a context back costs as much as all
- * else done for a message.
- */
+/** Runs a handler whatever it does, also if it throws before it is an Effect. */
 const run = (
-  { context, handler }: Registered,
+  registered: Registered,
   connection: Connection,
-  envelope: Envelope
-): Effect.Effect<JsonObject, Refused> =>
-  Effect.withFiberRuntime((fiber) => {
-    const handled = handler.run(received(connection, envelope))
-    return fiber.currentContext === context
-      ? handled
-      : Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), handled)
-  })
+  envelope: Envelope,
+  fiber: Deliveries.Handling
+): Effect.Effect<JsonObject, Refused> => {
+  try {
+    return inContext(registered, fiber, registered.handler.run(received(connection, envelope)))
+  } catch (thrown) {
+    return Effect.die(thrown)
+  }
+}
+
+/**
+ * What a handler does, in its context. The fiber keeps that context: it runs nothing but handlers, of which most often the
+ * next is the same, and giving a context back costs as much as all else done for a message.
+ */
+const inContext = <A, E>(
+  { context }: Registered,
+  fiber: Deliveries.Handling,
+  handled: Effect.Effect<A, E>
+): Effect.Effect<A, E> =>
+  fiber.currentContext === context ? handled : Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), handled)
 
 const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
   type: envelope.type,
@@ -540,10 +586,6 @@ const describe = (connection: Connection) => ({
   address: connection.remote,
   direction: connection.direction
 })
-
-/** A refusal by a typed failure is an answer like any other. */
-const isExpected = (cause: Cause.Cause<Refused>): boolean =>
-  Option.getOrUndefined(Cause.failureOption(cause))?._tag === "Failed"
 
 /**
  * The router over the connections of the pool. Closing its scope ends its handlers.

@@ -10,11 +10,10 @@ import type { Connection } from "../Connection.js"
 import type { Refused } from "../Handler.js"
 import type { LocalNode, Routing } from "../LocalNode.js"
 import type { Envelope, Json, JsonObject } from "../Message.js"
-import type { NetworkError } from "../NetworkError.js"
 import type { Stats } from "../NetworkStats.js"
 import type { NodeId } from "../NodeId.js"
 import type { Routes } from "./Routes.js"
-import type { Sending } from "./Sending.js"
+import type { HandError, Sending } from "./Sending.js"
 import { plain } from "./Utf8.js"
 
 type AnswerCode = "UNSUPPORTED_TYPE" | "NO_ROUTE" | "REQUEST_FAILED" | "INTERNAL"
@@ -24,15 +23,15 @@ export interface Answers {
   readonly error: (connection: Connection, about: Envelope, code: AnswerCode, message: string, failure?: Json) => void
   /** Refuses a request; undefined: the handler broke. */
   readonly refuse: (connection: Connection, about: Envelope, refused: Refused | undefined) => void
-  /** Answers a request. Fails where the answer was not handed over; one too long is refused instead. */
+  /**
+   * Answers a request: at once, or as soon as there is room. Fails where the answer was not handed over; one too long is
+   * refused instead.
+   */
   readonly reply: (
     connection: Connection,
     about: Envelope,
     payload: JsonObject
-  ) => Effect.Effect<
-    void,
-    Extract<NetworkError, { readonly _tag: "MessageTooLarge" | "PeerNotConnected" | "SendTimeout" }>
-  >
+  ) => Effect.Effect<void, HandError> | undefined
 }
 
 export const make = (options: {
@@ -96,15 +95,18 @@ export const make = (options: {
           return error(connection, about, "REQUEST_FAILED", refused.detail, refused.failure)
       }
     },
-    reply: (connection, about, payload) =>
-      Effect.suspend(() => {
-        const back = wayBack(connection, about)
-        return sending.hand(back, back.identity?.id ?? about.sender, compose(about.type, payload, backTo(about)))
-      }).pipe(
-        Effect.tapErrorTag("MessageTooLarge", () =>
-          Effect.sync(() => error(connection, about, "INTERNAL", "the answer is longer than this link takes"))
-        ),
-        Effect.asVoid
-      )
+    reply: (connection, about, payload) => {
+      const back = wayBack(connection, about)
+      const envelope = compose(about.type, payload, backTo(about))
+      const frame = sending.encodeFor(back, envelope)
+      if (Either.isLeft(frame)) {
+        error(connection, about, "INTERNAL", "the answer is longer than this link takes")
+        return Effect.fail(frame.left)
+      }
+      const message = { frame: frame.right, id: envelope.id }
+      // As nearly always; an Effect around it would be run for nothing.
+      if (back.outbox.offer(message)) return undefined
+      return Effect.asVoid(sending.wait(back, back.identity?.id ?? about.sender, message))
+    }
   }
 }

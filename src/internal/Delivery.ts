@@ -5,7 +5,9 @@
  *
  * @internal
  */
+import type * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
@@ -40,13 +42,18 @@ export interface Delivery {
   readonly idle: Effect.Effect<void>
 }
 
+/** A fiber in which messages are handled. */
+export type Handling = Fiber.RuntimeFiber<unknown, unknown>
+
 /**
- * `handle` and `handleRequest` must not fail. Scope: interrupts the handlers.
+ * `handle` is what becomes of a one-way message, and `failed` of its failure. `handleRequest` must not fail nor throw. What
+ * they give is run by the fiber that they are told of. Scope: interrupts the handlers.
  */
 export const make = (options: {
   readonly concurrency: number
-  readonly handle: (connection: Connection, envelope: Envelope) => Effect.Effect<void>
-  readonly handleRequest: (connection: Connection, envelope: Envelope) => Effect.Effect<void>
+  readonly handle: (connection: Connection, envelope: Envelope, fiber: Handling) => Effect.Effect<unknown, unknown>
+  readonly failed: (connection: Connection, envelope: Envelope, cause: Cause.Cause<unknown>) => Effect.Effect<void>
+  readonly handleRequest: (connection: Connection, envelope: Envelope, fiber: Handling) => Effect.Effect<void>
 }): Effect.Effect<Delivery, never, Scope.Scope> =>
   Effect.gen(function* () {
     const lines = new Map<Connection, Line>()
@@ -105,36 +112,71 @@ export const make = (options: {
       })
     }
 
+    const isRequestNext = (line: Line): boolean =>
+      isReady(line) && line.connection.inbox.peek()?.envelope.expectsReply === true
+
     /** Starts the requests that are next, as far as they may run; whether a one-way message follows then. */
     const isOneWayNext = (line: Line): boolean => {
-      const { inbox } = line.connection
-      while (isReady(line)) {
-        if (inbox.peek()?.envelope.expectsReply !== true) return true
+      while (isRequestNext(line)) {
         if (line.active >= options.concurrency) return false
-        const next = inbox.shift()
-        if (next !== undefined) start(line, next.envelope)
+        const first = line.connection.inbox.shift()
+        if (first !== undefined) serve(line, first.envelope)
       }
-      return false
+      return isReady(line)
     }
 
+    /**
+     * One guard around all messages instead of one around each: a failure ends the loop, and the next message begins
+     * another.
+     */
     const loop = (line: Line): Effect.Effect<void> =>
-      Effect.whileLoop({
-        while: () => isOneWayNext(line),
-        body: () => {
-          const next = line.connection.inbox.shift()
-          return next === undefined ? Effect.void : options.handle(line.connection, next.envelope)
-        },
-        step: () => {}
+      Effect.withFiberRuntime((fiber) => {
+        const { connection } = line
+        let current: Envelope | undefined
+        const messages = Effect.whileLoop({
+          while: () => isOneWayNext(line),
+          body: (): Effect.Effect<unknown, unknown> => {
+            current = connection.inbox.shift()?.envelope
+            return current === undefined ? Effect.void : options.handle(connection, current, fiber)
+          },
+          step: () => {}
+        })
+        const guarded: Effect.Effect<void> = Effect.catchAllCause(messages, (cause) =>
+          current === undefined ? Effect.void : Effect.zipRight(options.failed(connection, current, cause), guarded)
+        )
+        return guarded
       })
 
-    const start = (line: Line, envelope: Envelope): void => {
+    /**
+     * A fiber for a request, and for those after it as long as each is done at once: a fiber of its own, which only what
+     * waits for something needs, costs more than all else done for a request.
+     */
+    const serve = (line: Line, first: Envelope): void => {
       line.active++
-      fork(options.handleRequest(line.connection, envelope)).addObserver(() => {
+      let isAtOnce = true
+      const served = fork(serving(line, first, () => isAtOnce))
+      isAtOnce = false
+      served.addObserver(() => {
         line.active--
         if (isReady(line)) wake(line)
         settle(line)
       })
     }
+
+    const serving = (line: Line, first: Envelope, isAtOnce: () => boolean): Effect.Effect<void> =>
+      Effect.withFiberRuntime((fiber) => {
+        const { connection } = line
+        let next: Envelope | undefined = first
+        return Effect.whileLoop({
+          while: () => next !== undefined || (isAtOnce() && isRequestNext(line)),
+          body: () => {
+            const envelope = next ?? connection.inbox.shift()?.envelope
+            next = undefined
+            return envelope === undefined ? Effect.void : options.handleRequest(connection, envelope, fiber)
+          },
+          step: () => {}
+        })
+      })
 
     /** After a line has come to rest: those that wait for it go on, and what is over is forgotten. */
     const settle = (line: Line): void => {

@@ -15,6 +15,12 @@ import type { Deadlines } from "./Deadlines.js"
 import type { Sending } from "./Sending.js"
 import { plain } from "./Utf8.js"
 
+/** What comes of a request that does not go out, or stays without an answer. */
+interface Unanswered {
+  readonly _tag: "Unanswered"
+  readonly failure: NetworkError.RequestTimeout | NetworkError.PeerNotConnected | NetworkError.SendTimeout
+}
+
 export type Answer =
   | { readonly _tag: "Reply"; readonly payload: JsonObject }
   | { readonly _tag: "Error"; readonly error: Payloads.ErrorPayload }
@@ -33,9 +39,10 @@ export interface Question {
 
 interface Pending {
   readonly peer: NodeId
-  readonly isRelayed: boolean
-  /** Over which it was asked, less those that say that they know no way. */
-  readonly asked: Set<Connection>
+  /** Over which it was asked, where it went straight to the peer. */
+  readonly straight: Connection | undefined
+  /** Over which it was asked, where it was to be passed on, less those that say that they know no way. */
+  readonly asked: Set<Connection> | undefined
   readonly settle: (answer: Answer) => void
 }
 
@@ -58,35 +65,57 @@ export interface Requests {
 export const make = (deadlines: Deadlines, { enqueue }: Pick<Sending, "enqueue">): Requests => {
   const pending = new Map<string, Pending>()
 
-  const ask: Requests["ask"] = ({ frame, id, isRelayed, millis, peer, ways }, type) =>
-    Effect.async((resume) => {
-      const [first, ...others] = ways
-      let cancelSending = nothing
-      const finish = (): void => {
-        pending.delete(id)
-        cancelDeadline()
-        cancelSending()
+  /** Sends it, and gives what stops the waiting for it. `settle` is told once, unless that comes before. */
+  const begin = (
+    { frame, id, isRelayed, millis, peer, ways }: Question,
+    settle: (answer: Answer | Unanswered) => void
+  ): (() => void) => {
+    const [first, ...others] = ways
+    let cancelSending = nothing
+    const finish = (): void => {
+      pending.delete(id)
+      cancelDeadline()
+      cancelSending()
+    }
+    const cancelDeadline = deadlines.after(millis, () => {
+      finish()
+      settle({ _tag: "Unanswered", failure: new NetworkError.RequestTimeout({ peer, id, millis }) })
+    })
+    const taken = others.filter(({ outbox }) => outbox.offer({ frame, id }))
+    pending.set(id, {
+      peer,
+      straight: isRelayed ? undefined : first,
+      asked: isRelayed ? new Set([first, ...taken]) : undefined,
+      settle: (answer) => {
+        finish()
+        settle(answer)
       }
-      const cancelDeadline = deadlines.after(millis, () => {
-        finish()
-        resume(Effect.fail(new NetworkError.RequestTimeout({ peer, id, millis })))
+    })
+    cancelSending = enqueue(first, peer, { frame, id }, (failure) => {
+      if (failure === undefined || taken.length > 0) return
+      finish()
+      settle({ _tag: "Unanswered", failure })
+    })
+    return finish
+  }
+
+  // What `Effect.async` does for an effect that undoes, in half the steps.
+  const ask: Requests["ask"] = (question, type) =>
+    Effect.uninterruptibleMask((restore) => {
+      let finish = nothing
+      const waiting = Effect.async<Answer | Unanswered>((resume) => {
+        finish = begin(question, (outcome) => resume(Effect.succeed(outcome)))
       })
-      const taken = others.filter(({ outbox }) => outbox.offer({ frame, id }))
-      pending.set(id, {
-        peer,
-        isRelayed,
-        asked: new Set([first, ...taken]),
-        settle: (answer) => {
+      return Effect.matchCauseEffect(restore(waiting), {
+        onFailure: (cause) => {
           finish()
-          resume(conclude(answer, peer, id, type))
-        }
+          return Effect.failCause(cause)
+        },
+        onSuccess: (outcome) =>
+          outcome._tag === "Unanswered"
+            ? Effect.fail(outcome.failure)
+            : conclude(outcome, question.peer, question.id, type)
       })
-      cancelSending = enqueue(first, peer, { frame, id }, (failure) => {
-        if (failure === undefined || taken.length > 0) return
-        finish()
-        resume(Effect.fail(failure))
-      })
-      return Effect.sync(finish)
     })
 
   const find = (replyTo: string | undefined): Pending | undefined =>
@@ -102,15 +131,16 @@ export const make = (deadlines: Deadlines, { enqueue }: Pick<Sending, "enqueue">
     },
     noRoute: (replyTo, neighbour, error) => {
       const waiting = find(replyTo)
-      if (waiting === undefined || !waiting.isRelayed || !waiting.asked.delete(neighbour)) return false
+      if (waiting?.asked?.delete(neighbour) !== true) return false
       if (waiting.asked.size === 0) waiting.settle({ _tag: "Error", error })
       return true
     },
     gone: (peer, current, unsent) => {
-      for (const [id, { asked, isRelayed, peer: of, settle }] of pending) {
+      for (const [id, { peer: of, settle, straight }] of pending) {
         // It may be back by now, and asked anew.
-        const isCurrent = current !== undefined && asked.has(current)
-        if (of === peer && !isRelayed && !isCurrent) settle({ _tag: "Gone", sent: !unsent.has(id) })
+        if (of === peer && straight !== undefined && straight !== current) {
+          settle({ _tag: "Gone", sent: !unsent.has(id) })
+        }
       }
     },
     isOpen: (id) => find(id) !== undefined,
@@ -132,11 +162,12 @@ const conclude = <A, B, F, I>(
   switch (answer._tag) {
     case "Gone":
       return Effect.fail(new NetworkError.RequestLost({ peer, id, sent: answer.sent }))
-    case "Reply":
-      return Effect.mapError(
-        type.decodeReply(answer.payload),
-        (detail) => new NetworkError.ReplyInvalid({ peer, id, detail })
-      )
+    case "Reply": {
+      const reply = type.decodeReply(answer.payload)
+      return Either.isRight(reply)
+        ? Effect.succeed(reply.right)
+        : Effect.fail(new NetworkError.ReplyInvalid({ peer, id, detail: reply.left }))
+    }
     case "Error":
       return Effect.fail(refusedBy(answer.error, peer, id, type))
   }

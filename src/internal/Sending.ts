@@ -38,6 +38,12 @@ export interface Sending {
     message: { readonly frame: Uint8Array; readonly id: string },
     settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
   ) => () => void
+  /** Waits until there is room for the message: its id, once it is handed over. */
+  readonly wait: (
+    connection: Connection,
+    peer: NodeId,
+    message: { readonly frame: Uint8Array; readonly id: string }
+  ) => Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout>
   /** The message's id, once it is handed over. */
   readonly hand: (connection: Connection, peer: NodeId, envelope: Envelope) => Effect.Effect<string, HandError>
   /**
@@ -200,7 +206,7 @@ export const make = (
       : Effect.as(Effect.all(waiting, { concurrency: "unbounded", discard: true }), receipt)
   }
 
-  return { encodeFor, enqueue, hand, handAll, fanOut }
+  return { encodeFor, enqueue, wait, hand, handAll, fanOut }
 }
 
 export const encodePayload = <A, I>(

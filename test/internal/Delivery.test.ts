@@ -1,4 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -41,6 +42,9 @@ interface Bench {
   readonly release: (id: string) => void
 }
 
+const failed = (_: Connection, { id }: Envelope, cause: Cause.Cause<unknown>): Effect.Effect<void> =>
+  Effect.die(`${id} failed: ${Cause.pretty(cause)}`)
+
 /** A delivery whose handlers end when told, or at once where not `held`. */
 const bench = (options: { readonly held?: boolean; readonly concurrency?: number } = {}) =>
   Effect.gen(function* () {
@@ -61,6 +65,7 @@ const bench = (options: { readonly held?: boolean; readonly concurrency?: number
     const delivery = yield* Deliveries.make({
       concurrency: options.concurrency ?? 2,
       handle,
+      failed,
       handleRequest: handle
     })
     return {
@@ -184,6 +189,71 @@ describe("Delivery", () => {
     })
   )
 
+  it.scoped(
+    "goes on after a message whose handling fails, breaks, throws or is interrupted, and says which it was",
+    () =>
+      Effect.gen(function* () {
+        const log: Array<string> = []
+        const outcomes = new Map<string, () => Effect.Effect<unknown, unknown>>([
+          ["fails", () => Effect.fail("no")],
+          ["breaks", () => Effect.die("no")],
+          [
+            "throws",
+            () => {
+              throw new Error("no")
+            }
+          ],
+          ["is interrupted", () => Effect.interrupt],
+          ["fails later", () => Effect.zipRight(Effect.yieldNow(), Effect.fail("no"))]
+        ])
+        const delivery = yield* Deliveries.make({
+          concurrency: 2,
+          handle: (_, { id }) => {
+            log.push(id)
+            return outcomes.get(id)?.() ?? Effect.void
+          },
+          failed: (_, { id }) => Effect.sync(() => log.push(`${id}: told`)),
+          handleRequest: () => Effect.void
+        })
+        const a = connection()
+        const expected: Array<string> = []
+        for (const id of outcomes.keys()) {
+          delivery.push(a, message(id), 1)
+          delivery.push(a, message(`after ${id}`), 1)
+          expected.push(id, `${id}: told`, `after ${id}`)
+        }
+        yield* delivery.idle
+        assert.deepStrictEqual(log, expected)
+      })
+  )
+
+  it.scoped("has requests done one by one in one fiber as long as each is done at once, and side by side if not", () =>
+    Effect.gen(function* () {
+      const fibers = new Map<string, number>()
+      const gate = yield* Deferred.make<void>()
+      const delivery = yield* Deliveries.make({
+        concurrency: 3,
+        handle: () => Effect.void,
+        failed,
+        handleRequest: (_, { id }, fiber) => {
+          fibers.set(id, fiber.id().id)
+          return id.startsWith("slow") ? Deferred.await(gate) : Effect.void
+        }
+      })
+      const a = connection()
+      for (const id of ["1", "2", "slow 3", "4", "slow 5", "slow 6", "7"]) delivery.push(a, message(id, true), 1)
+      yield* rest
+      assert.deepStrictEqual([...fibers.keys()], ["1", "2", "slow 3", "4", "slow 5", "slow 6"])
+      const of = (id: string) => fibers.get(id)
+      assert.strictEqual(of("1"), of("slow 3"))
+      assert.strictEqual(of("4"), of("slow 5"))
+      assert.strictEqual(new Set([of("slow 3"), of("slow 5"), of("slow 6")]).size, 3)
+      yield* Deferred.succeed(gate, undefined)
+      yield* delivery.idle
+      assert.isTrue(fibers.has("7"))
+    })
+  )
+
   it.scoped("interrupts the handlers when its scope closes", () =>
     Effect.gen(function* () {
       let interrupted = 0
@@ -191,7 +261,7 @@ describe("Delivery", () => {
       const a = connection()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const delivery = yield* Deliveries.make({ concurrency: 2, handle: stuck, handleRequest: stuck })
+          const delivery = yield* Deliveries.make({ concurrency: 2, handle: stuck, failed, handleRequest: stuck })
           delivery.push(a, message("r", true), 1)
           delivery.push(a, message("m"), 1)
           yield* rest

@@ -306,12 +306,13 @@ export const make = (state: State, peers: Peers): Slots => {
     const slot = slots.get(id)
     if (slot === undefined) return []
     setSlot(id, undefined)
-    leave(id, localError(slot.current, refusal), [])
-    const closing = [slot.current, ...slot.standby]
-    for (const connection of closing) {
+    const error = localError(slot.current, refusal)
+    leave(id, error, [])
+    slot.current.close(error, errorFrame(node, refusal, true), { drainMillis })
+    for (const connection of slot.standby) {
       connection.close(localError(connection, refusal), errorFrame(node, refusal, true), { drainMillis })
     }
-    return closing
+    return [slot.current, ...slot.standby]
   }
 
   return { compare, admit, handOver, ended, closed, retire }

@@ -62,7 +62,12 @@ const passive = {
 } as const
 
 /** One-way messages that nobody listens for are taken all the same. */
-const taken: Handler.Handler<never> = { type: undefined, answers: false, run: () => Effect.succeed({}) }
+const taken: Handler.Handler<never> = {
+  type: undefined,
+  answers: false,
+  run: () => Effect.succeed({}),
+  take: () => Effect.void
+}
 
 const arrivals: ReadonlyArray<NetworkEvent["_tag"]> = ["PeerConnected"]
 const departures: ReadonlyArray<NetworkEvent["_tag"]> = ["PeerLeft", "PeerDead", "PeerDisconnected"]

@@ -23,7 +23,7 @@ export type Halt =
 const tasksInAnInstant = 5_000_000
 
 /** A round of the event loop takes as long as so many tasks. */
-const tasksOfARound = 25
+const tasksOfARound = 100
 
 /** Turns of the event loop that are waited for when nothing is left, for whoever waits for the real world. */
 const patience = 1_000

@@ -24,6 +24,13 @@ const log = (world: World) => {
   return { lines, say: (what: string) => Effect.sync(() => void lines.push(`${world.now} ${what}`)) }
 }
 
+const drawn = async (name: string): Promise<number> => {
+  const world = makeWorld()
+  const fiber = start(new SimulatedProcess(world, name), Random.nextIntBetween(0, 1_000_000_000))
+  await settle(world)
+  return Effect.runPromise(Fiber.join(fiber))
+}
+
 describe("SimulatedProcess", () => {
   it("runs by the time of its world, forked fibers and time limits included", async () => {
     const world = makeWorld()
@@ -52,12 +59,6 @@ describe("SimulatedProcess", () => {
   })
 
   it("has randomness of its own, the same for the same seed and name", async () => {
-    const drawn = async (name: string): Promise<number> => {
-      const world = makeWorld()
-      const fiber = start(new SimulatedProcess(world, name), Random.nextIntBetween(0, 1_000_000_000))
-      await settle(world)
-      return Effect.runPromise(Fiber.join(fiber))
-    }
     assert.strictEqual(await drawn("one"), await drawn("one"))
     assert.notStrictEqual(await drawn("one"), await drawn("other"))
   })
@@ -69,13 +70,13 @@ describe("SimulatedProcess", () => {
     for (const delay of [10, 20, 30]) {
       world.after(delay, () => process.deliver(() => lines.push(`${world.now} due at ${delay}`)))
     }
-    let goOn = (): void => {}
+    let goOn: (() => void) | undefined
     world.after(5, () => {
       goOn = process.pause()
     })
     world.after(50, () => {
       // Both in one round: it goes on, and something new comes.
-      world.soon(() => goOn())
+      world.soon(() => goOn?.())
       process.deliver(() => lines.push(`${world.now} new`))
     })
     await settle(world)
@@ -116,7 +117,7 @@ describe("SimulatedProcess", () => {
     const lines: Array<string> = []
     const process = new SimulatedProcess(world, "one")
     const goOn = process.pause()
-    let second = (): void => {}
+    let second: (() => void) | undefined
     process.deliver(() => {
       lines.push(`${world.now} one`)
       second = process.pause()
@@ -124,7 +125,7 @@ describe("SimulatedProcess", () => {
     process.deliver(() => lines.push(`${world.now} two`))
     process.deliver(() => lines.push(`${world.now} three`))
     world.after(10, goOn)
-    world.after(20, () => second())
+    world.after(20, () => second?.())
     await settle(world)
     assert.deepStrictEqual(lines, ["10 one", "20 two", "20 three"])
   })

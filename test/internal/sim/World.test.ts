@@ -10,6 +10,11 @@ const drive = (world: World, isOver: () => boolean = () => false): Promise<Halt 
     world.drive(isOver, resolve, reject)
   })
 
+const draws = (seed: number): ReadonlyArray<number> => {
+  const world = makeWorld({ seed })
+  return Array.from({ length: 5 }, () => world.chance())
+}
+
 describe("World", () => {
   it("lets happen what is to happen at its time, in order, and then is stuck", () =>
     fc.assert(
@@ -128,10 +133,6 @@ describe("World", () => {
   })
 
   it("draws the same numbers from the same seed", () => {
-    const draws = (seed: number): ReadonlyArray<number> => {
-      const world = makeWorld({ seed })
-      return Array.from({ length: 5 }, () => world.chance())
-    }
     assert.deepStrictEqual(draws(3), draws(3))
     assert.notDeepEqual(draws(3), draws(4))
     assert.isTrue(draws(5).every((number) => number >= 0 && number < 1))

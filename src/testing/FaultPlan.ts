@@ -285,8 +285,8 @@ export const check = <E, R>(
     const seed = options.seed ?? 1
     const playAll = async (signal: AbortSignal) => {
       const property = fc.asyncProperty(arbitrary(options), async (plan) => {
-        // Who interrupted it does not want to hear of the rest.
-        if (signal.aborted) return
+        // Ends the check: nobody wants to hear of the rest.
+        if (signal.aborted) throw new fc.PreconditionFailure(true)
         const network = typeof options.network === "function" ? options.network(plan) : options.network
         const run = SimulatedNetwork.run({ ...network, seed: plan.seed })
         const exit = await Runtime.runPromiseExit(runtime)(run(scenario(plan)), { signal })

@@ -1,6 +1,7 @@
 /**
  * What goes wrong in a simulated network, as values: for a test to bring about by command, and for plans drawn at random.
- * Each fault has a beginning and, but for a reset, an end.
+ * Each fault has a beginning and, but for a reset, an end. They may overlap: one that is over takes away only its own
+ * part, and a host that is down for several runs again when the last is over.
  *
  * @since 0.1.0
  */
@@ -26,15 +27,21 @@ export type Fault =
   | { readonly _tag: "Reset"; readonly between: readonly [string, string] }
   /** A host reads no faster. */
   | { readonly _tag: "SlowReader"; readonly host: string; readonly bytesPerSecond: number }
-  /** The node stops with grace. In the end it starts again in the same process: same id, new session. */
+  /**
+   * The node stops with grace. In the end it starts again in the same process: same id, new session. A restart after a
+   * crash starts it as well.
+   */
   | { readonly _tag: "Leave"; readonly host: string }
-  /** The process is killed, and its system closes its links. In the end it starts again: same id, new session. */
+  /**
+   * The process is killed, and its system closes its links: the other ends see what it had sent and the end of it, or a
+   * reset where something was not read. In the end it starts again: same id, new session.
+   */
   | { readonly _tag: "Crash"; readonly host: string; readonly keepState: boolean }
   /** The host is off: its links end without a word (half-open at the other side). In the end it starts again. */
   | { readonly _tag: "PowerOff"; readonly host: string; readonly keepState: boolean }
-  /** The process is stopped (SIGSTOP): its system goes on taking bytes, its timers come late. */
+  /** The process is stopped (SIGSTOP): its system goes on taking bytes, its timers come late. A restart ends it. */
   | { readonly _tag: "Pause"; readonly host: string }
-  /** The wall clock of a host jumps by so many milliseconds. In the end it jumps back. */
+  /** The wall clock of a host jumps by so many milliseconds, whatever runs there. In the end it jumps back. */
   | { readonly _tag: "ClockStep"; readonly host: string; readonly millis: number }
 
 /**

@@ -97,7 +97,8 @@ export interface SimulatedNode {
   readonly id: string
   /**
    * The node that runs there now. What is called goes on in the node's process: it waits while that is stopped, and fails
-   * with `NetworkNotRunning` when it is killed. Handlers given to `node` stand again after a restart; those registered
+   * with `NetworkNotRunning` when it is killed, whatever a member is typed to fail with. Streams are those of the process
+   * that runs when they are begun to be read, and fall silent with it. Handlers given to `node` stand again after a restart; those registered
    * here end with the process.
    */
   readonly network: P2PNetwork.P2PNetwork["Type"]
@@ -145,7 +146,7 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
   SimulatedNetwork,
   {
     readonly seed: number
-    /** Starts a node on the host of its name. Scope: stops it, with grace. */
+    /** Starts a node on the host of its name, one at a time. Scope: stops it, with grace. */
     readonly node: <R = never>(
       options: NodeOptions<R>
     ) => Effect.Effect<
@@ -153,7 +154,10 @@ export class SimulatedNetwork extends Context.Tag("synapse-p2p/testing/Simulated
       ListenFailed | HandlerExists | ConfigInvalid,
       Exclude<R, Scope.Scope> | Scope.Scope
     >
-    /** The transport of what runs on a host now, for nodes composed by hand. */
+    /**
+     * The transport of what runs on a host now, for nodes composed by hand. Once that is killed nothing of it ends: a dial
+     * under way stays so.
+     */
     readonly transport: (host: string) => Transport["Type"]
     /** Brings a fault about; the effect given ends it, and does nothing the second time. */
     readonly begin: (fault: Fault) => Effect.Effect<Effect.Effect<void>>
@@ -526,8 +530,11 @@ const millisToRelease = 60_000
 
 /**
  * Runs a program in a network of its own, by its clock, its scheduler and its randomness: `Effect.sleep` in it is
- * simulated time. Fails with what the program fails with, and with `SimulationHalted` where it comes to no end. What waits
+ * simulated time. Fails with what the program fails with, and with `SimulationHalted` where it comes to no end: the nodes
+ * are killed then, and the program has a simulated minute to release what it holds. What waits
  * for the real world (a file, a timer of the system) is not waited for while anything simulated is to happen.
+ *
+ * Interruption: releases what the program holds, in simulated time, and leaves nothing running.
  *
  * @since 0.1.0
  * @category constructors

@@ -32,7 +32,7 @@ const benches: ReadonlyArray<Bench> = [
 
 describe("A simulated link keeps the promises of a transport", () => {
   for (const { dialsFrom, name, network, pause = "20 millis" } of benches) {
-    describe(name, () => {
+    describe(`${name}`, () => {
       const cases = TransportCompliance.cases({
         address: PeerAddress.make("listening", 0),
         silentAddress: PeerAddress.make("silent", 1),

@@ -73,6 +73,8 @@ export interface View {
   readonly outbound?: ReadonlyArray<PeerAddress>
   /** Addresses being dialed. */
   readonly dialing: ReadonlySet<string>
+  /** How many of them have not answered for so long that others are tried in their place; default 0. */
+  readonly overdue?: number
   readonly target: number
   readonly maxDials: number
   readonly random: () => number
@@ -132,13 +134,13 @@ export const plan = (
   book: PeerBook.State,
   view: View
 ): { readonly dial: ReadonlyArray<Candidate>; readonly nextAt: number } => {
-  const { dialing, live, maxDials, now, random, target } = view
+  const { dialing, live, maxDials, now, overdue = 0, random, target } = view
   const outbound = view.outbound ?? []
   const reserved = view.outbound === undefined ? 0 : Math.floor(target * ownShare)
   const chosen: Array<Candidate> = []
   const taken = new Set<NodeId>()
   let nextAt = Infinity
-  const missing = Math.max(target - live.size, reserved - outbound.length)
+  const missing = Math.max(target - live.size, reserved - outbound.length) + overdue
   const wanted = (): number => Math.min(missing, maxDials) - dialing.size - chosen.length
   const choose = (...[candidate, id]: Choice): void => {
     chosen.push(candidate)
@@ -288,6 +290,9 @@ const choices = (book: PeerBook.State, view: HealView) => {
     )
   return { isAway, isFree, oneOf, told }
 }
+
+/** After so many milliseconds without an answer a dial goes on, but another is made beside it. */
+const answerWithin = 1000
 
 /** Peers asked in a round. */
 const fanOut = 3
@@ -490,6 +495,25 @@ export const make = Effect.gen(function* () {
 
   const dialing = Effect.gen(function* () {
     const fibers = yield* FiberSet.make()
+    const overdue = new Set<PeerAddress>()
+    const dialOne = ({ address, hint }: Candidate): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const cancel = deadlines.after(answerWithin, () => {
+          overdue.add(address)
+          poke()
+        })
+        return pool.dial(address, hint === undefined ? {} : { hint }).pipe(
+          Effect.map((connection) => remember(address, connection)),
+          Effect.ignore,
+          Effect.ensuring(
+            Effect.sync(() => {
+              cancel()
+              overdue.delete(address)
+              poke()
+            })
+          )
+        )
+      })
     while (true) {
       isPoked = false
       const { dial, nextAt } = plan(book.get(), {
@@ -499,20 +523,12 @@ export const make = Effect.gen(function* () {
           direction === "outbound" ? [remote] : []
         ),
         dialing: pool.dialing(),
+        overdue: overdue.size,
         target: config.targetPeers,
         maxDials: config.dialConcurrency,
         random
       })
-      for (const { address, hint } of dial) {
-        yield* FiberSet.run(
-          fibers,
-          pool.dial(address, hint === undefined ? {} : { hint }).pipe(
-            Effect.map((connection) => remember(address, connection)),
-            Effect.ignore,
-            Effect.ensuring(Effect.sync(poke))
-          )
-        )
-      }
+      for (const candidate of dial) yield* FiberSet.run(fibers, dialOne(candidate))
       // The dials just begun count as such only once their fibers have run.
       yield* Effect.yieldNow()
       yield* thinkAgain(nextAt)

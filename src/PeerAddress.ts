@@ -52,7 +52,12 @@ export const format = (host: string, port: number): string =>
  * @since 0.1.0
  * @category constructors
  */
-export const make = (host: string, port: number): PeerAddress => new PeerAddress({ host: normalizeHost(host), port })
+export const make = (host: string, port: number): PeerAddress => {
+  const normal = normalizeHost(host)
+  // A character has three bytes at most. Only what may be wrong is worth looking at with the schema, which takes far longer.
+  const isFine = normal.length <= 84 && Number.isInteger(port) && port >= 0 && port <= 65535
+  return new PeerAddress({ host: normal, port }, isFine)
+}
 
 /**
  * Reads `host:port`, with an IPv6 host in brackets: `10.0.0.6:9470`, `node.example:9470`, `[::1]:9470`,

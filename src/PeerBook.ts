@@ -672,11 +672,13 @@ export const nodeAt = (state: State, address: PeerAddress.PeerAddress): NodeId |
  * @category accessors
  */
 export const known = (state: State, told: NodeId, toldAt: PeerAddress.PeerAddress): ReadonlyArray<PeerEntry> => {
+  const isHere = PeerAddress.isLoopback(toldAt.host)
+  const isNear = isHere || PeerAddress.isLinkLocal(toldAt.host)
   const mayHear = ({ host, port }: PeerAddress.PeerAddress): boolean =>
     port !== 0 &&
     !PeerAddress.isUnspecified(host) &&
-    (!PeerAddress.isLoopback(host) || PeerAddress.isLoopback(toldAt.host)) &&
-    (!PeerAddress.isLinkLocal(host) || PeerAddress.isLinkLocal(toldAt.host) || PeerAddress.isLoopback(toldAt.host))
+    (isHere || !PeerAddress.isLoopback(host)) &&
+    (isNear || !PeerAddress.isLinkLocal(host))
   const entries: Array<PeerEntry> = []
   for (const peer of HashMap.values(state.peers)) {
     if (peer.id === told || !(isLive(peer) || peer.status === "disconnected")) continue

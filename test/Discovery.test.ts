@@ -118,6 +118,15 @@ describe("plan", () => {
     assert.strictEqual(Discovery.plan(PeerBook.empty, { ...quiet, now: 0 }).nextAt, Infinity)
   })
 
+  it("dials others beside those that have not answered for long, as far as dials side by side allow", () => {
+    const book = ["a", "b", "c"].reduce((state, host) => PeerBook.addBootstrap(state, at(host)), PeerBook.empty)
+    const busy = { now: 0, live: new Set<NodeId.NodeId>(), dialing: new Set(["x:1", "y:1"]), target: 2, random: zero }
+    const dials = (overdue: number, maxDials: number) =>
+      Discovery.plan(book, { ...busy, overdue, maxDials }).dial.length
+    assert.deepStrictEqual([dials(0, 8), dials(1, 8), dials(2, 8)], [0, 1, 2])
+    assert.deepStrictEqual([dials(2, 3), dials(2, 2)], [1, 0])
+  })
+
   it("dials again what the application asked for whatever the target", () => {
     const id = NodeId.make("wanted")
     const address = PeerAddress.make("wanted", 1)

@@ -6,6 +6,8 @@
 import * as Scheduler from "effect/Scheduler"
 import type { PeerAddress } from "../PeerAddress.js"
 import type { Link, LinkReceiver } from "../Transport.js"
+import * as PartialWrite from "./PartialWrite.js"
+import { closedForWriting, tellClosed, tellDone } from "./Told.js"
 
 // --- Turns ---
 
@@ -58,14 +60,6 @@ export interface Medium extends LinkOptions {
   readonly isCut?: (one: string, other: string, goOn: () => void) => boolean
 }
 
-interface Write {
-  readonly chunks: ReadonlyArray<Uint8Array>
-  readonly done: (cause?: unknown) => void
-  /** How far it has been taken: the chunk, and the offset in it. */
-  index: number
-  offset: number
-}
-
 /** One end of a link. The other end is made by `answer`. */
 export class MemoryLink implements Link {
   readonly remote: PeerAddress
@@ -77,7 +71,7 @@ export class MemoryLink implements Link {
   private paused = false
   private waiting = false
   /** What is written here and not yet in the buffer of the other end. */
-  private readonly writes: Array<Write> = []
+  private readonly writes: Array<PartialWrite.PartialWrite> = []
   /** What came from the other end and is not yet handed over. */
   private buffer: Array<Uint8Array> = []
   private buffered = 0
@@ -114,7 +108,7 @@ export class MemoryLink implements Link {
       later(() => this.settle(done, this.closedCause()))
       return
     }
-    this.writes.push({ chunks, done, index: 0, offset: 0 })
+    this.writes.push(PartialWrite.make(chunks, done))
     if (this.peer.closed) this.wake()
     else this.peer.wake()
   }
@@ -186,8 +180,8 @@ export class MemoryLink implements Link {
     let filled = 0
     let taken = 0
     for (const write of writes) {
-      filled = fill(target, filled, write)
-      if (write.index < write.chunks.length) break
+      filled = PartialWrite.copy(target, filled, write)
+      if (!PartialWrite.isTaken(write)) break
       taken++
     }
     if (filled > 0) {
@@ -233,53 +227,24 @@ export class MemoryLink implements Link {
     const { receiver } = this
     if (receiver === undefined || this.closeTold) return
     this.closeTold = true
-    try {
-      if (this.cause === undefined) receiver.onClose()
-      else receiver.onClose(this.cause)
-    } catch (thrown) {
-      // A defect that no link is left to answer for; the other links of this turn must have theirs all the same.
-      queueMicrotask(() => {
-        throw thrown
-      })
-    }
+    tellClosed(receiver, this.cause)
   }
 
   private settle(done: (cause?: unknown) => void, cause: unknown): void {
-    try {
-      if (cause === undefined) done()
-      else done(cause)
-    } catch (thrown) {
-      this.destroy(thrown)
-    }
+    tellDone(done, cause, (thrown) => this.destroy(thrown))
   }
 
   private closedCause(): unknown {
-    return this.cause ?? new Error("the link is closed for writing")
+    return this.cause ?? closedForWriting()
   }
 }
 
 /** The bytes of the writes that are left to take, counted up to `enough`. */
-const remaining = (writes: ReadonlyArray<Write>, enough: number): number => {
+const remaining = (writes: ReadonlyArray<PartialWrite.PartialWrite>, enough: number): number => {
   let bytes = 0
-  for (const { chunks, index, offset } of writes) {
-    for (let at = index; at < chunks.length; at++) bytes += chunks[at]?.length ?? 0
-    bytes -= offset
+  for (const write of writes) {
+    bytes += PartialWrite.left(write, enough - bytes)
     if (bytes >= enough) break
   }
   return bytes
-}
-
-/** Copies what fits of a write and gives how far the target is filled then. */
-const fill = (target: Uint8Array, from: number, write: Write): number => {
-  let filled = from
-  for (let chunk = write.chunks[write.index]; chunk !== undefined; chunk = write.chunks[write.index]) {
-    const part = chunk.subarray(write.offset, write.offset + target.length - filled)
-    target.set(part, filled)
-    filled += part.length
-    write.offset += part.length
-    if (write.offset < chunk.length) break
-    write.index++
-    write.offset = 0
-  }
-  return filled
 }

@@ -6,6 +6,7 @@
  */
 import type { Duplex } from "node:stream"
 import type * as PeerAddress from "../PeerAddress.js"
+import { closedForWriting, tellDone } from "../internal/Told.js"
 import type { Link, LinkReceiver } from "../Transport.js"
 
 /** Chunks that together are no longer than this are joined: one copy costs less than a trip through the stream for each. */
@@ -124,16 +125,11 @@ class DuplexLink<S extends Duplex> implements Link {
   }
 
   private settle(done: (cause?: unknown) => void, cause: unknown): void {
-    try {
-      if (cause === undefined) done()
-      else done(cause)
-    } catch (thrown) {
-      this.destroy(thrown)
-    }
+    tellDone(done, cause, (thrown) => this.destroy(thrown))
   }
 
   private closedCause(): unknown {
-    return this.cause ?? new Error("the link is closed for writing")
+    return this.cause ?? closedForWriting()
   }
 
   private report(): void {

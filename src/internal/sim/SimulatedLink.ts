@@ -7,6 +7,8 @@
 import type { PeerAddress } from "../../PeerAddress.js"
 import type { Link, LinkReceiver } from "../../Transport.js"
 import { OrderedQueue } from "../OrderedQueue.js"
+import * as PartialWrite from "../PartialWrite.js"
+import { closedForWriting, tellClosed, tellDone } from "../Told.js"
 import { type Pipe, type Segment, segmentBytes } from "./Pipe.js"
 import type { SimulatedProcess } from "./SimulatedProcess.js"
 import type { World } from "./World.js"
@@ -30,13 +32,6 @@ export interface LinkSettings {
   readonly cut: ((bytes: number) => number) | undefined
 }
 
-interface Write {
-  readonly chunks: ReadonlyArray<Uint8Array>
-  readonly done: (cause?: unknown) => void
-  index: number
-  offset: number
-}
-
 export class SimulatedLink implements Link {
   readonly local: PeerAddress
   readonly remote: PeerAddress
@@ -52,7 +47,7 @@ export class SimulatedLink implements Link {
   private readonly world: World
   private readonly settings: LinkSettings
   private receiver: LinkReceiver | undefined
-  private readonly writes = new OrderedQueue<Write>()
+  private readonly writes = new OrderedQueue<PartialWrite.PartialWrite>()
   private readonly unread = new OrderedQueue<Uint8Array>()
   private paused = false
   private waking = false
@@ -105,7 +100,7 @@ export class SimulatedLink implements Link {
       this.process.deliver(() => this.settle(done, cause))
       return
     }
-    this.writes.push({ chunks, done, index: 0, offset: 0 })
+    this.writes.push(PartialWrite.make(chunks, done))
     this.fillSoon()
   }
 
@@ -232,7 +227,7 @@ export class SimulatedLink implements Link {
       if (room <= 0) return
       const bytes = takeFrom(write, Math.min(room, segmentBytes))
       if (bytes.length > 0) out.push({ _tag: "Data", bytes })
-      if (write.index < write.chunks.length) continue
+      if (!PartialWrite.isTaken(write)) continue
       this.writes.shift()
       const { done } = write
       this.process.deliver(() => this.settle(done, undefined))
@@ -310,47 +305,21 @@ export class SimulatedLink implements Link {
     const { receiver } = this
     if (receiver === undefined || this.closeTold) return
     this.closeTold = true
-    try {
-      if (this.cause === undefined) receiver.onClose()
-      else receiver.onClose(this.cause)
-    } catch (thrown) {
-      // A defect that no link is left to answer for.
-      queueMicrotask(() => {
-        throw thrown
-      })
-    }
+    tellClosed(receiver, this.cause)
   }
 
   private settle(done: (cause?: unknown) => void, cause: unknown): void {
-    try {
-      if (cause === undefined) done()
-      else done(cause)
-    } catch (thrown) {
-      this.destroy(thrown)
-    }
+    tellDone(done, cause, (thrown) => this.destroy(thrown))
   }
 
   private closedCause(): unknown {
-    return this.cause ?? new Error("the link is closed for writing")
+    return this.cause ?? closedForWriting()
   }
 }
 
 /** Copies what is left of a write, up to so many bytes. */
-const takeFrom = (write: Write, limit: number): Uint8Array => {
-  let size = 0
-  for (let index = write.index; index < write.chunks.length && size < limit; index++) {
-    size += (write.chunks[index]?.length ?? 0) - (index === write.index ? write.offset : 0)
-  }
-  const target = new Uint8Array(Math.min(size, limit))
-  let filled = 0
-  for (let chunk = write.chunks[write.index]; chunk !== undefined; chunk = write.chunks[write.index]) {
-    const part = chunk.subarray(write.offset, write.offset + target.length - filled)
-    target.set(part, filled)
-    filled += part.length
-    write.offset += part.length
-    if (write.offset < chunk.length) break
-    write.index++
-    write.offset = 0
-  }
+const takeFrom = (write: PartialWrite.PartialWrite, limit: number): Uint8Array => {
+  const target = new Uint8Array(Math.min(PartialWrite.left(write, limit), limit))
+  PartialWrite.copy(target, 0, write)
   return target
 }

@@ -375,8 +375,9 @@ export const make = Effect.gen(function* () {
     rates.set(connection, rate)
     // Whoever asks without end gets an answer all the same, but a short one.
     if (rate.take(now) !== "taken") return tell(connection, "response", [], request.id)
-    const known = PeerBook.known(book.get(), request.sender, connection.remote)
-    tell(connection, "response", sample(known, Math.min(limit, Payloads.maxPeerEntries), random), request.id)
+    const most = Math.min(limit, Payloads.maxPeerEntries)
+    const some = PeerBook.known(book.get(), request.sender, connection.remote, (all) => sample(all, most, random))
+    tell(connection, "response", some, request.id)
   }
 
   /** Peers connected since the last announcement. */
@@ -393,7 +394,7 @@ export const make = Effect.gen(function* () {
     for (const [told, connection] of sample([...live], announceTo, random)) {
       // Nobody waits for an announcement: one that does not take what it asked for gets none.
       if (fresh.size === 0 || connection.outbox.isControlFull) continue
-      const news = PeerBook.known(book.get(), told, connection.remote).filter(({ id }) => fresh.has(id))
+      const news = PeerBook.known(book.get(), told, connection.remote, (all) => all.filter(({ id }) => fresh.has(id)))
       if (news.length > 0) tell(connection, "announce", news.slice(0, Payloads.maxPeerEntries))
     }
     fresh.clear()

@@ -671,7 +671,13 @@ export const nodeAt = (state: State, address: PeerAddress.PeerAddress): NodeId |
  * @since 0.1.0
  * @category accessors
  */
-export const known = (state: State, told: NodeId, toldAt: PeerAddress.PeerAddress): ReadonlyArray<PeerEntry> => {
+export const known = (
+  state: State,
+  told: NodeId,
+  toldAt: PeerAddress.PeerAddress,
+  /** Of all that may be told, those that are. */
+  choose: (peers: ReadonlyArray<PeerRecord>) => ReadonlyArray<PeerRecord> = (peers) => peers
+): ReadonlyArray<PeerEntry> => {
   const isHere = PeerAddress.isLoopback(toldAt.host)
   const isNear = isHere || PeerAddress.isLinkLocal(toldAt.host)
   const mayHear = ({ host, port }: PeerAddress.PeerAddress): boolean =>
@@ -679,18 +685,20 @@ export const known = (state: State, told: NodeId, toldAt: PeerAddress.PeerAddres
     !PeerAddress.isUnspecified(host) &&
     (isHere || !PeerAddress.isLoopback(host)) &&
     (isNear || !PeerAddress.isLinkLocal(host))
-  const entries: Array<PeerEntry> = []
+  const tellable: Array<PeerRecord> = []
   for (const peer of HashMap.values(state.peers)) {
     if (peer.id === told || !(isLive(peer) || peer.status === "disconnected")) continue
-    const addresses = peer.addresses.filter(mayHear).slice(0, 8)
-    if (addresses.length === 0) continue
-    entries.push({
-      id: peer.id,
-      addresses: addresses.map(({ host, port }) => ({ host, port })),
-      ...(isLive(peer) ? {} : { lastSeen: new Date(peer.since).toISOString() })
-    })
+    if (peer.addresses.some(mayHear)) tellable.push(peer)
   }
-  return entries
+  // Most of a large book is not told: its entries need not be made.
+  return choose(tellable).map((peer) => ({
+    id: peer.id,
+    addresses: peer.addresses
+      .filter(mayHear)
+      .slice(0, 8)
+      .map(({ host, port }) => ({ host, port })),
+    ...(isLive(peer) ? {} : { lastSeen: new Date(peer.since).toISOString() })
+  }))
 }
 
 /**

@@ -3,6 +3,7 @@ const systems = [
   "raw",
   "synapse",
   "synapse-batch",
+  "synapse-tls",
   "protomux",
   "secret-stream",
   "ws",

@@ -61,16 +61,17 @@ const requestsOf = (network, id, options) => (next, concurrency, onAnswer) => {
 const quiet = { targetPeers: 1, healingInterval: "1 days" }
 
 /**
- * How a system of whole nodes starts one; `layer` is given the settings.
+ * How a system of whole nodes starts one: over plain TCP, as the systems beside it, or over TLS.
  *
  * @returns {import("./types.js").System["start"]}
  */
 export const startNode =
-  ({ batches = false, layer = P2PNetworkNode.layer } = {}) =>
+  ({ batches = false, encryption = /** @type {"none" | "tls"} */ ("none") } = {}) =>
   async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64, target }) => {
     if (light) return startLight({ onMessage, onRequest })
     const runtime = ManagedRuntime.make(
-      layer({
+      P2PNetworkNode.layer({
+        encryption,
         port: 0,
         maxPeers: Math.max(256, 2 * peers),
         bootstrap,

@@ -297,6 +297,10 @@ const answerWithin = 1000
 /** Peers asked in a round. */
 const fanOut = 3
 
+/** Between two looks at a book a millisecond passes for so many peers in it, and so many milliseconds at most. */
+const peersPerMilli = 20
+const longestPause = 100
+
 /** Lists that a peer gets within a second; what it asks for beyond is answered with an empty one. */
 const listsPerSecond = 4
 
@@ -532,6 +536,9 @@ export const make = Effect.gen(function* () {
       for (const candidate of dial) yield* FiberSet.run(fibers, dialOne(candidate))
       // The dials just begun count as such only once their fibers have run.
       yield* Effect.yieldNow()
+      // A look at the whole book takes longer the longer that is: where a thousand nodes connect at once, not after each.
+      const pause = Math.min(longestPause, Math.floor(HashMap.size(book.get().peers) / peersPerMilli))
+      if (pause > 0) yield* Effect.sleep(pause)
       yield* thinkAgain(nextAt)
     }
   }).pipe(Effect.scoped)

@@ -31,7 +31,7 @@ const holds = (profile: Profile) =>
       [...played],
       kinds.filter((kind) => kind !== "Swizzle")
     )
-    assert.isAbove(tally.handled, 50 * runs)
+    assert.isAbove(tally.handled, 20 * runs)
   }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
 
 const minutes = 60_000

@@ -40,6 +40,8 @@ class DuplexLink<S extends Duplex> implements Link {
     stream.pause()
     stream.on("error", (cause) => {
       this.cause ??= cause
+      // A TLS stream that has met a record it cannot read tells so, and goes on as if nothing were.
+      stream.destroy()
     })
     stream.on("end", () => {
       this.ended = true

@@ -691,14 +691,14 @@ export const known = (
     if (peer.addresses.some(mayHear)) tellable.push(peer)
   }
   // Most of a large book is not told: its entries need not be made.
-  return choose(tellable).map((peer) => ({
-    id: peer.id,
-    addresses: peer.addresses
+  return choose(tellable).map((peer) => {
+    const { id } = peer
+    const addresses = peer.addresses
       .filter(mayHear)
       .slice(0, 8)
-      .map(({ host, port }) => ({ host, port })),
-    ...(isLive(peer) ? {} : { lastSeen: new Date(peer.since).toISOString() })
-  }))
+      .map(({ host, port }) => ({ host, port }))
+    return isLive(peer) ? { id, addresses } : { id, addresses, lastSeen: new Date(peer.since).toISOString() }
+  })
 }
 
 /**

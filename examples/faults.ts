@@ -16,7 +16,7 @@ const voters = Effect.gen(function* () {
   return { simulated, count, nodes }
 })
 
-// By command: an hour apart, in about a second.
+// By command: an hour apart, in seconds.
 const partition = Effect.gen(function* () {
   const { count, nodes, simulated } = yield* voters
   yield* simulated.during("1 hour", { _tag: "Partition", groups: [["alice"]] })

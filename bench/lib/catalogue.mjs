@@ -9,6 +9,7 @@ const systems = [
   "ws",
   "zeromq",
   "libp2p-noise",
+  "libp2p-tls",
   "libp2p-plaintext",
   "moleculer"
 ]

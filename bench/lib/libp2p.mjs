@@ -14,9 +14,26 @@ const unlimited = {
   maxIncomingPendingConnections: 20_000
 }
 
-/** One stream for all messages, each with its length before it. */
+/**
+ * One stream for all messages, each with its length before it. Room is waited for by the event: what `onDrain()` gives is
+ * the same promise ever after, so that from the second time on nobody would wait.
+ */
 const attach = (stream, receive) => {
-  const write = (json) => (stream.send(frameOf(json)) ? undefined : stream.onDrain())
+  let drained
+  const write = (json) => {
+    if (stream.send(frameOf(json))) return undefined
+    drained ??= new Promise((resolve) =>
+      stream.addEventListener(
+        "drain",
+        () => {
+          drained = undefined
+          resolve(undefined)
+        },
+        { once: true }
+      )
+    )
+    return drained
+  }
   const take = frames((bytes, from, to) => receive(bytes.utf8Slice(from, to), write))
   stream.addEventListener("message", ({ data }) => {
     const bytes = data.subarray()

@@ -1,6 +1,7 @@
 /** The systems and workloads there are, in the order in which they are run. A new one is a file and a name here. */
 const systems = [
   "raw",
+  "raw-plain",
   "synapse",
   "synapse-batch",
   "synapse-tls",

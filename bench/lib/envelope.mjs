@@ -1,22 +1,42 @@
 /**
  * The message as it is on the wire of Synapse P2P, for every system that leaves it to the user what a message is: the
- * same JSON, an id of its own for each, and the time, made once a millisecond.
+ * same JSON, an id of its own for each, and the time.
  */
 import { randomBytes } from "node:crypto"
 
-export const envelopes = (sender = `node-${randomBytes(8).toString("hex")}`) => {
+/**
+ * Where a message has its id and its time from.
+ *
+ * @typedef {{ readonly id: () => string, readonly time: () => string }} Stamps
+ */
+
+/**
+ * Ids counted within a session, and a time that is made once a millisecond.
+ *
+ * @returns {Stamps}
+ */
+export const stampsCounted = () => {
   const session = randomBytes(8).toString("hex")
   let made = 0
   let timestampAt = -1
   let timestamp = ""
-  const compose = (type, payload) => {
-    const at = Date.now()
-    if (at !== timestampAt) {
-      timestampAt = at
-      timestamp = new Date(at).toISOString()
+  return {
+    id: () => `${session}-${(made++).toString(36)}`,
+    time: () => {
+      const at = Date.now()
+      if (at !== timestampAt) {
+        timestampAt = at
+        timestamp = new Date(at).toISOString()
+      }
+      return timestamp
     }
-    return { type, id: `${session}-${(made++).toString(36)}`, sender, timestamp, payload }
   }
+}
+
+export const envelopes = (stamps = stampsCounted) => {
+  const sender = `node-${randomBytes(8).toString("hex")}`
+  const { id, time } = stamps()
+  const compose = (type, payload) => ({ type, id: id(), sender, timestamp: time(), payload })
   return {
     sender,
     compose,
@@ -38,10 +58,11 @@ export const envelopes = (sender = `node-${randomBytes(8).toString("hex")}`) => 
 /**
  * What comes in, for the same systems: messages to `onMessage`, requests answered by `reply`, answers to the request that
  * waits for them.
+ *
+ * @param {import("./types.js").StartOptions} options
  */
-/** @param {import("./types.js").StartOptions} options */
-export const messaging = ({ onMessage, onRequest }) => {
-  const envelope = envelopes()
+export const messaging = ({ onMessage, onRequest }, stamps = stampsCounted) => {
+  const envelope = envelopes(stamps)
   const waiting = new Map()
   return {
     envelope,

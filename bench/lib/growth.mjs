@@ -16,8 +16,10 @@ const slope = (points) => {
 }
 
 /**
- * A line for each system and metric: the power of n by which the whole cost grows, from `from` on. `whole(value, n)` is
- * the cost at a point.
+ * Whether it grows worse than linear, for each system and cost: the power of n by which the whole cost grows, from `from`
+ * on. `whole(value, n)` is the cost at a point.
+ *
+ * @returns {ReadonlyArray<import("./types.js").Verdict>}
  */
 export const growth = (rows, costs, from) => {
   const systems = [...new Set(rows.map(({ system }) => system.name))]
@@ -28,8 +30,15 @@ export const growth = (rows, costs, from) => {
         .map(({ point, rounds }) => [point, whole(median(rounds.map((values) => values[key])), point)])
       if (points.length < 3) return []
       const power = slope(points)
-      const said = power <= slack ? "linear or better: met" : "**worse than linear: missed**"
-      return [`- ${name}, ${title}: grows with the power ${power.toFixed(2)} from ${from} on; ${said}`]
+      return [
+        {
+          row: name,
+          title: `${title}, from ${from} on`,
+          value: `n^${power.toFixed(2)}`,
+          bar: `not worse than linear (≤ n^${slack})`,
+          met: power <= slack
+        }
+      ]
     })
   )
 }

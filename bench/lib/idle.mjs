@@ -19,7 +19,7 @@ export const idle = ({ count, rounds, systems }) => ({
   ],
   ...(systems === undefined ? {} : { systems }),
   rounds,
-  warmups: 0,
+  warmup: 0,
   files: count + 1000,
   setup: async () => undefined,
   round: async ({ note, quick, start, system }) => {

@@ -1,7 +1,7 @@
 /** Nodes of js-libp2p over TCP and yamux, with what encrypts the connection given. */
 import { messaging } from "./envelope.mjs"
 import { requestLoops, sendLoop } from "./loops.mjs"
-import { frameOf, frames } from "../systems/raw.mjs"
+import { frameOf, frames } from "./frames.mjs"
 
 const protocol = "/bench/1.0.0"
 

@@ -5,9 +5,9 @@ import { start } from "./processes.mjs"
 /**
  * @param {import("./types.js").Workload} workload
  * @param {ReadonlyArray<import("./types.js").Row>} rows
- * @param {{ rounds: number, warmups: number, seconds: number, quick: boolean, nodeOf: (major: number) => string, tell: (text: string) => void }} options
+ * @param {{ rounds: number, warmup: number, seconds: number, quick: boolean, nodeOf: (major: number) => string, tell: (text: string) => void }} options
  */
-export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, seconds, tell, warmups }) => {
+export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, seconds, tell, warmup }) => {
   const notes = new Set()
   const entries = rows.map((row) => {
     const started = new Set()
@@ -44,12 +44,15 @@ export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, secon
         entry.state = await workload.setup(entry.run)
       })
     )
-    for (let round = -warmups; round < rounds; round++) {
+    if (warmup > 0) {
+      for (const entry of entries) {
+        await guarded(entry, "warming up", () => workload.round({ ...entry.run, seconds: warmup }, entry.state))
+      }
+    }
+    for (let round = 0; round < rounds; round++) {
       for (const entry of entries) {
         await guarded(entry, "round of", async () => {
-          const values = await workload.round(entry.run, entry.state)
-          if (round >= 0) entry.row.rounds.push(values)
-          else entry.row.rounds.length = 0
+          entry.row.rounds.push(await workload.round(entry.run, entry.state))
         })
       }
     }

@@ -9,7 +9,7 @@ import * as Schema from "effect/Schema"
 import * as Layer from "effect/Layer"
 import { Handler, MessageType, P2PNetwork } from "../../dist/index.js"
 import { P2PNetworkNode } from "../../dist/node/index.js"
-import { frames, writer } from "../systems/raw.mjs"
+import { frames, writer } from "./frames.mjs"
 import { messaging } from "./envelope.mjs"
 import { once, requestLoops, sendLoop } from "./loops.mjs"
 
@@ -68,7 +68,8 @@ const quiet = { targetPeers: 1, healingInterval: "1 days" }
 export const startNode =
   ({ batches = false, encryption = /** @type {"none" | "tls"} */ ("none") } = {}) =>
   async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64, target }) => {
-    if (light) return startLight({ onMessage, onRequest })
+    // Light ones speak plain TCP alone.
+    if (light && encryption === "none") return startLight({ onMessage, onRequest })
     const runtime = ManagedRuntime.make(
       P2PNetworkNode.layer({
         encryption,

@@ -61,6 +61,8 @@ export interface System {
   readonly about: string
   /** Packages of bench/package.json whose versions the results name. */
   readonly packages: ReadonlyArray<string>
+  /** What is sent is encrypted, and the ends know whom they talk to. */
+  readonly encrypted?: boolean
   /** The least major version of Node that it runs on. */
   readonly node?: number
   /** Measured only where it is asked for by name. */
@@ -103,8 +105,11 @@ export interface Run {
   readonly note: (text: string) => void
 }
 
-/** `ratio` is to raw in the same round, `value` as it is. The bar is met from there on, in the metric's better direction. */
-export type Bar = { readonly ratio: number } | { readonly value: number }
+/**
+ * `ratio` is to what that system (`raw` where none is named) has in the same round, on the same Node; `value` as it is. The
+ * bar is met from there on, in the metric's better direction.
+ */
+export type Bar = { readonly ratio: number; readonly to?: string } | { readonly value: number }
 
 export interface Metric {
   readonly key: string
@@ -128,9 +133,16 @@ export interface Workload<State = Answer> {
   /** The systems measured, where not all. */
   readonly systems?: ReadonlyArray<string>
   readonly rounds?: number
-  /** Rounds before those that count. */
-  readonly warmups?: number
   readonly seconds?: number
+  /** Seconds of the round before those that count, in which what runs often is compiled; 0: there is none. Default: 2. */
+  readonly warmup?: number
+  /** What it takes on a quiet machine, in seconds, by and large: to say so beforehand. */
+  readonly takes?: {
+    /** Setting up. Default: 0.6. */
+    readonly setup?: number
+    /** A round, where it is not as long as it measures. */
+    readonly round?: number
+  }
   /** Open files that one process needs. */
   readonly files?: number
   readonly setup: (run: Run) => Promise<State>
@@ -138,11 +150,21 @@ export interface Workload<State = Answer> {
   /** Points of a curve: measured and shown as rows of their own. */
   readonly points?: ReadonlyArray<number>
   readonly pointTitle?: string
-  /** Lines below the table. */
-  readonly verdict?: (rows: ReadonlyArray<Row>) => ReadonlyArray<string>
+  /** Bars that are about the whole curve. */
+  readonly verdicts?: (rows: ReadonlyArray<Row>) => ReadonlyArray<Verdict>
   readonly sides: Readonly<
     Record<string, (system: System, args: Answer) => Promise<Readonly<Record<string, (args: Answer) => unknown>>>>
   >
+}
+
+/** Whether a bar is met. */
+export interface Verdict {
+  /** Of which row. */
+  readonly row: string
+  readonly title: string
+  readonly value: string
+  readonly bar: string
+  readonly met: boolean
 }
 
 /** What was measured of one system. */

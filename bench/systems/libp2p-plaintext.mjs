@@ -6,7 +6,7 @@ export default {
   packages: ["libp2p", "@libp2p/tcp", "@libp2p/plaintext", "@chainsafe/libp2p-yamux"],
   only: ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight", "connect"],
   node: 22,
-  connects: 100,
+  connects: 250,
   start: async (options) => {
     const { startLibp2p } = await import("../lib/libp2p.mjs")
     const { plaintext } = await import("@libp2p/plaintext")

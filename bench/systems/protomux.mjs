@@ -5,6 +5,7 @@ export default {
   name: "protomux",
   about: "hyperswarm's protomux on its secret-stream over TCP, one channel, messages of text, keep-alive on",
   packages: ["protomux", "@hyperswarm/secret-stream", "compact-encoding"],
+  encrypted: true,
   start: async (options) => {
     const { default: Protomux } = await import("protomux")
     const { default: encodings } = await import("compact-encoding")

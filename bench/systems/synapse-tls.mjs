@@ -3,7 +3,7 @@ export default {
   name: "synapse-tls",
   about: "the same over TLS 1.3, with identities proven at both ends, as nodes are by default",
   packages: [],
-  only: ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight", "connect"],
+  encrypted: true,
   start: async (options) => {
     const { startNode } = await import("../lib/synapse.mjs")
     return startNode({ encryption: "tls" })(options)

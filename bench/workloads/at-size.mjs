@@ -18,7 +18,7 @@ export default {
     { key: "memory", title: "KiB/connection", better: "lower", absolute: true, bars: { synapse: { value: 30 } } }
   ],
   systems: ["synapse"],
-  warmups: 0,
+  warmup: 0,
   files: 3000,
   setup: async ({ quick, start }) => {
     const count = quick ? 200 : 1000

@@ -15,7 +15,7 @@ export default {
     { key: "cpu", title: "CPU ms per node", better: "lower", absolute: true }
   ],
   systems: ["synapse"],
-  warmups: 0,
+  warmup: 0,
   setup: async () => undefined,
   round: async ({ quick, start }) => {
     const count = quick ? 20 : 50

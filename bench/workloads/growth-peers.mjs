@@ -36,7 +36,7 @@ export default {
     const { cpu, messages } = await gatherRound(state, seconds, point)
     return { broadcast: hubCpu / deliveries, gather: cpu / messages }
   },
-  verdict: (rows) =>
+  verdicts: (rows) =>
     growth(
       rows,
       [

@@ -22,6 +22,6 @@ export default {
     const rate = messages / (ms / 1000)
     return { cpu: cpu / messages, rate, megabytes: (rate * point) / 1e6 }
   },
-  verdict: (rows) => growth(rows, [{ key: "cpu", title: "processor time of a message", whole: (per) => per }], 4096),
+  verdicts: (rows) => growth(rows, [{ key: "cpu", title: "processor time of a message", whole: (per) => per }], 4096),
   sides: oneWaySides
 }

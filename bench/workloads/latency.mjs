@@ -10,6 +10,8 @@ export default {
     { key: "p99", title: "p99 µs", better: "lower", bars: { synapse: { ratio: 2 } } },
     { key: "cpu", title: "CPU µs/request", better: "lower" }
   ],
+  // As slow as it is, it takes its time until all is compiled.
+  warmup: 3,
   setup: requestSetup,
   round: async ({ seconds }, pair) => {
     const { cpu, p50, p99 } = await requestRound(pair, { seconds, bytes: 100, concurrency: 1 })

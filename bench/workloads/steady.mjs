@@ -14,7 +14,7 @@ export default {
     { key: "p99", title: "p99 ms", better: "lower", bars: { synapse: { value: 5 } } },
     { key: "cpu", title: "CPU µs/msg", better: "lower" }
   ],
-  seconds: 0.6,
+  seconds: 1,
   setup: async ({ start }) => {
     const receiver = await start("receiver")
     const sender = await start("sender", { address: await receiver.call("address") })

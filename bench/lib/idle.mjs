@@ -6,10 +6,10 @@ import { dialers } from "./pool.mjs"
 const before = 50
 
 /**
- * @param {{ count: number, rounds: number, systems?: ReadonlyArray<string> }} options
+ * @param {{ count: number, beside: number, systems?: ReadonlyArray<string> }} options
  * @returns {import("./types.js").Workload}
  */
-export const idle = ({ count, rounds, systems }) => ({
+export const idle = ({ beside, count, systems }) => ({
   name: `memory-${count}`,
   title: `Memory per idle connection, ${count.toLocaleString("en-US")} of them`,
   about: `A node of which nothing is switched off, in a process of its own, is dialed ${count.toLocaleString("en-US")} times (after ${before} that do not count); each connection is used once and then rests. What the process has more, resident (RSS) and in use on the heap, both after three full collections, over the connections made. A new process for each round.`,
@@ -18,8 +18,10 @@ export const idle = ({ count, rounds, systems }) => ({
     { key: "heap", title: "KiB of heap", better: "lower" }
   ],
   ...(systems === undefined ? {} : { systems }),
-  rounds,
+  rounds: 5,
+  seconds: 0,
   warmup: 0,
+  takes: { setup: 0, beside },
   files: count + 1000,
   setup: async () => undefined,
   round: async ({ note, quick, start, system }) => {

@@ -4,9 +4,6 @@ import { majorFor, ownMajor } from "./machine.mjs"
 /** What systems that need a newer Node stand beside; the last only where one of them is encrypted, too. */
 const beside = new Set(["raw", "synapse", "synapse-tls"])
 
-/** What of a run is not measured: messages to and from the processes, collections, waiting. */
-const overhead = 0.1
-
 /**
  * The systems of a workload; what needs a newer Node stands there beside others on that one.
  *
@@ -45,7 +42,7 @@ export const rowsOf = (workload, systems, quick) => {
 export const timesOf = (workload, { quick, rounds, seconds }) => ({
   rounds: quick ? 1 : Number(rounds ?? workload.rounds ?? 5),
   seconds: Number(seconds ?? (quick ? 0.2 : (workload.seconds ?? 0.5))),
-  warmup: quick ? 0 : (workload.warmup ?? 2)
+  warmup: quick ? 0 : (workload.warmup ?? 1.5)
 })
 
 /**
@@ -55,7 +52,7 @@ export const timesOf = (workload, { quick, rounds, seconds }) => ({
  * @returns {number}
  */
 export const estimate = (workload, rows, { rounds, seconds, warmup }) => {
-  const { round, setup = 0.6 } = workload.takes ?? {}
-  const warming = warmup === 0 ? 0 : (round ?? warmup) + overhead
-  return rows.length * (setup + warming + rounds * ((round ?? seconds) + overhead))
+  const { beside: around = 0.1, setup = 0.4 } = workload.takes ?? {}
+  const warming = warmup === 0 ? 0 : warmup + around
+  return rows.length * (setup + warming + rounds * (seconds + around))
 }

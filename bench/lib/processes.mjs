@@ -83,9 +83,9 @@ export const start = (execPath, workload, side, system, args = {}) =>
       }
     }
     const slow = setTimeout(() => {
-      reject(new Error(`${side} did not start within 60 s`))
+      reject(new Error(`${side} did not start within 180 s`))
       started.kill("SIGKILL")
-    }, 60_000)
+    }, 180_000)
     started.once("message", () => clearTimeout(slow))
     started.once("exit", () => clearTimeout(slow))
   })

@@ -134,14 +134,14 @@ export interface Workload<State = Answer> {
   readonly systems?: ReadonlyArray<string>
   readonly rounds?: number
   readonly seconds?: number
-  /** Seconds of the round before those that count, in which what runs often is compiled; 0: there is none. Default: 2. */
+  /** Seconds of the round before those that count, in which what runs often is compiled; 0: there is none. Default: 1.5. */
   readonly warmup?: number
   /** What it takes on a quiet machine, in seconds, by and large: to say so beforehand. */
   readonly takes?: {
-    /** Setting up. Default: 0.6. */
+    /** Setting up a row. Default: 0.4. */
     readonly setup?: number
-    /** A round, where it is not as long as it measures. */
-    readonly round?: number
+    /** A round, beside `seconds`. Default: 0.1. */
+    readonly beside?: number
   }
   /** Open files that one process needs. */
   readonly files?: number

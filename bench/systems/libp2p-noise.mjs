@@ -5,7 +5,7 @@ export default {
   packages: ["libp2p", "@libp2p/tcp", "@chainsafe/libp2p-noise", "@chainsafe/libp2p-yamux"],
   encrypted: true,
   node: 22,
-  connects: 250,
+  connects: 200,
   start: async (options) => {
     const { startLibp2p } = await import("../lib/libp2p.mjs")
     const { noise } = await import("@chainsafe/libp2p-noise")

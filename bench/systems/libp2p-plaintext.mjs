@@ -4,9 +4,9 @@ export default {
   about:
     "js-libp2p over TCP, plaintext and yamux; one stream between two nodes, each message with its length before it",
   packages: ["libp2p", "@libp2p/tcp", "@libp2p/plaintext", "@chainsafe/libp2p-yamux"],
-  only: ["one-way-100", "one-way-1k", "one-way-64k", "latency", "in-flight", "connect"],
+  only: ["one-way-100", "latency", "connect"],
   node: 22,
-  connects: 250,
+  connects: 200,
   start: async (options) => {
     const { startLibp2p } = await import("../lib/libp2p.mjs")
     const { plaintext } = await import("@libp2p/plaintext")

@@ -5,7 +5,7 @@ export default {
   packages: ["libp2p", "@libp2p/tcp", "@libp2p/tls", "@chainsafe/libp2p-yamux"],
   encrypted: true,
   node: 22,
-  connects: 250,
+  connects: 200,
   start: async (options) => {
     const { startLibp2p } = await import("../lib/libp2p.mjs")
     const { tls } = await import("@libp2p/tls")

@@ -4,6 +4,7 @@ export default {
   about: "the same over TLS 1.3, with identities proven at both ends, as nodes are by default",
   packages: [],
   encrypted: true,
+  connects: 200,
   start: async (options) => {
     const { startNode } = await import("../lib/synapse.mjs")
     return startNode({ encryption: "tls" })(options)

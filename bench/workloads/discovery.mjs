@@ -15,7 +15,9 @@ export default {
     { key: "cpu", title: "CPU ms per node", better: "lower", absolute: true }
   ],
   systems: ["synapse"],
+  seconds: 0,
   warmup: 0,
+  takes: { setup: 0, beside: 8 },
   setup: async () => undefined,
   round: async ({ quick, start }) => {
     const count = quick ? 20 : 50

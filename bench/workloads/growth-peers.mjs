@@ -27,8 +27,9 @@ export default {
   systems: ["raw", "synapse"],
   points: [1, 10, 50, 200, 1000],
   pointTitle: "peers",
-  rounds: 5,
   seconds: 0.25,
+  warmup: 1,
+  takes: { setup: 1, beside: 0.6 },
   files: 3000,
   setup: (run) => hubSetup(run, { count: run.point, processes: 1, light: true }),
   round: async ({ point, seconds }, state) => {

@@ -16,6 +16,7 @@ export default {
   points: [16, 256, 4096, 65_536, 262_144, 1_048_064],
   pointTitle: "bytes",
   seconds: 0.4,
+  warmup: 1,
   setup: oneWaySetup,
   round: async ({ point, seconds }, pair) => {
     const { cpu, messages, ms } = await oneWayRound(pair, seconds, point)

@@ -10,7 +10,7 @@ export default {
     { key: "cpu", title: "CPU µs/request", better: "lower" },
     { key: "p99", title: "p99 ms", better: "lower" }
   ],
-  warmup: 3,
+  warmup: 2.5,
   setup: requestSetup,
   round: ({ seconds }, pair) => requestRound(pair, { seconds, bytes: 100, concurrency: 64 }),
   sides: requestSides

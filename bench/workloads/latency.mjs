@@ -11,7 +11,7 @@ export default {
     { key: "cpu", title: "CPU µs/request", better: "lower" }
   ],
   // As slow as it is, it takes its time until all is compiled.
-  warmup: 3,
+  warmup: 2.5,
   setup: requestSetup,
   round: async ({ seconds }, pair) => {
     const { cpu, p50, p99 } = await requestRound(pair, { seconds, bytes: 100, concurrency: 1 })

@@ -1,3 +1,3 @@
 import { idle } from "../lib/idle.mjs"
 
-export default idle({ count: 1000, rounds: 5 })
+export default idle({ count: 1000, beside: 2.6 })

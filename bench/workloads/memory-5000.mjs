@@ -1,3 +1,3 @@
 import { idle } from "../lib/idle.mjs"
 
-export default idle({ count: 5000, rounds: 3, systems: ["raw", "synapse", "ws"] })
+export default idle({ count: 5000, beside: 6, systems: ["raw", "synapse"] })

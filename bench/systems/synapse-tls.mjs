@@ -1,7 +1,8 @@
 /** @type {import("../lib/types.js").System} */
 export default {
   name: "synapse-tls",
-  about: "the same over TLS 1.3, with identities proven at both ends, as nodes are by default",
+  about:
+    "the same over TLS 1.3, with identities proven at both ends, and broadcasts signed and each checked, as nodes do by default",
   packages: [],
   encrypted: true,
   connects: 200,

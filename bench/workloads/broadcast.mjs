@@ -10,7 +10,7 @@ export default {
     { key: "rate", title: "deliveries/s", better: "higher", bars: { synapse: { ratio: 0.65 } } },
     { key: "cpu", title: "CPU µs/delivery", better: "lower" }
   ],
-  takes: { setup: 0.6, beside: 0.8 },
+  takes: { setup: 0.6, beside: 1.1 },
   setup: (run) => hubSetup(run, { count: 50, processes: 2, light: false }),
   round: async ({ seconds }, state) => {
     const { cpu, deliveries, ms } = await broadcastRound(state, seconds, 1024)

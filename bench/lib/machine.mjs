@@ -5,6 +5,9 @@ import os from "node:os"
 import { fileURLToPath } from "node:url"
 
 export const bench = fileURLToPath(new URL("..", import.meta.url))
+/** Before anything is measured. */
+const [load] = os.loadavg()
+
 const top = fileURLToPath(new URL("../..", import.meta.url))
 
 const json = (path) => JSON.parse(readFileSync(path, "utf8"))
@@ -62,7 +65,7 @@ export const facts = (systems, majors) => {
     `- Synapse P2P: ${version}, commit ${git("rev-parse", "--short", "HEAD")}${changed}`,
     `- Node: ${nodes.join(", ")}`,
     `- Machine: ${cpus.length} × ${cpus[0]?.model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} ${os.release()}`,
-    `- Load before the start: ${os.loadavg()[0]?.toFixed(2)}`,
+    `- Load before the start: ${load?.toFixed(2)}`,
     "",
     "Systems:",
     "",

@@ -279,6 +279,33 @@ describe("dialing", () => {
   )
 })
 
+describe("an ERROR in place of a HELLO", () => {
+  const others = { peers: [{ id: "x", addresses: [{ host: "10.9.9.9", port: 9470 }] }] }
+
+  it.scoped("tells of other nodes only where it says to a dialer that there is no room", () =>
+    Effect.gen(function* () {
+      const { network, node } = yield* listening()
+      const hinted = () => [...HashMap.keys(node.book.get().hints)].map(String)
+      const stranger = yield* dialByHand(network, node, "s")
+      stranger.error("TOO_MANY_CONNECTIONS", true, others)
+      yield* settle
+      assert.deepStrictEqual(hinted(), [], "nobody asked the stranger")
+
+      const links = yield* played(network)
+      for (const [code, told] of [
+        ["UNAUTHORIZED", ""],
+        ["TOO_MANY_CONNECTIONS", "x"]
+      ] as const) {
+        const dial = yield* Effect.fork(Effect.flip(node.pool.dial(addressOf("b"))))
+        yield* settle
+        links.at(-1)?.error(code, true, others)
+        yield* Fiber.join(dial)
+        assert.strictEqual(hinted().join(), told, code)
+      }
+    })
+  )
+})
+
 describe("two connections between two nodes", () => {
   it.scoped("simultaneous dials leave both with the same one, however bytes are cut; nothing sent is lost", () =>
     Effect.gen(function* () {

@@ -90,10 +90,11 @@ export const make = (
   const onError = (connection: Connection, envelope: Envelope): void => {
     const decoded = Payloads.decodeError(envelope.payload)
     if (Either.isLeft(decoded)) return faults.invalid(connection, decoded.left, envelope)
-    const { peers } = decoded.right
+    const { code, peers } = decoded.right
     // Whoever says so, in whose name it says it.
     const sender = connection.proven?.id ?? envelope.sender
-    if (peers !== undefined) {
+    // Who dialed was not asked for others, and has shown neither who it is nor that it belongs here.
+    if (peers !== undefined && code === "TOO_MANY_CONNECTIONS" && connection.direction === "outbound") {
       const group = PeerAddress.group(connection.remote.host)
       book.update((before) => PeerBook.hinted(before, node.id, sender, peers, deadlines.now(), state.bookLimits, group))
     }

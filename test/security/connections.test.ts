@@ -240,6 +240,27 @@ describe("Whoever is dialed", () => {
   )
 })
 
+describe("Whoever answers at an address", () => {
+  hostile("cannot make the node take it for its own, which it would never dial again", () =>
+    Effect.gen(function* () {
+      const who = Tls.identity()
+      const port = yield* Tls.listen(Tls.settings(who), (socket) => {
+        const claim = { code: "SELF_CONNECTION", message: "", fatal: true }
+        socket.on("error", () => {}).once("data", () => socket.end(frame(message(who.id, "ERROR", claim))))
+      })
+      const address = `127.0.0.1:${port}`
+      const dialer = yield* another({ bootstrap: [address] })
+      const error = yield* Effect.flip(dialer.connect(address, { retryFor: 0 }))
+      assert.strictEqual(error._tag, "PeerFault")
+      const { dialing } = yield* dialer.status
+      assert.deepStrictEqual(
+        dialing.map(({ address, nextAttemptInMs }) => [String(address), nextAttemptInMs !== undefined]),
+        [[address, true]]
+      )
+    })
+  )
+})
+
 describe("Plain text", () => {
   hostile("at a TLS port is refused at once, with an error that says so", () =>
     Effect.gen(function* () {

@@ -98,7 +98,10 @@ export const make = (
       const group = PeerAddress.group(connection.remote.host)
       book.update((before) => PeerBook.hinted(before, node.id, sender, peers, deadlines.now(), state.bookLimits, group))
     }
-    connection.takeGoodbye(remoteError(connection, decoded.right, sender))
+    // An address that is this node's own is never dialed again: who has another key does not get it taken for one.
+    const isFalse = code === "SELF_CONNECTION" && connection.proven !== undefined && connection.proven.id !== node.id
+    const error = isFalse ? { ...decoded.right, code: "INTERNAL" } : decoded.right
+    connection.takeGoodbye(remoteError(connection, error, sender))
   }
 
   return onFirst

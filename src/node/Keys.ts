@@ -42,7 +42,8 @@ const publicKey = (key: crypto.KeyObject, info: Uint8Array): PublicKey | undefin
 }
 
 /**
- * The public key in a SubjectPublicKeyInfo, DER; undefined where it is none, or neither Ed25519 nor P-256.
+ * The public key in a SubjectPublicKeyInfo, DER; undefined where it is none, or neither Ed25519 nor P-256. What OpenSSL
+ * reads but would write otherwise (BER, or with bytes after it) is none: one key would have many ids.
  *
  * @since 0.1.0
  * @category constructors
@@ -50,7 +51,8 @@ const publicKey = (key: crypto.KeyObject, info: Uint8Array): PublicKey | undefin
 export const publicKeyOf = (info: Uint8Array): PublicKey | undefined => {
   if (info.length > maxKeyBytes) return undefined
   try {
-    return publicKey(crypto.createPublicKey({ key: Buffer.from(info), format: "der", type: "spki" }), info)
+    const key = crypto.createPublicKey({ key: Buffer.from(info), format: "der", type: "spki" })
+    return Buffer.compare(infoOf(key), info) === 0 ? publicKey(key, info) : undefined
   } catch {
     return undefined
   }

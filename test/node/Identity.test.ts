@@ -68,6 +68,20 @@ describe("Keys", () => {
     }
   })
 
+  it("have one id each: a public key written otherwise than in DER is none", () => {
+    for (const pair of [
+      crypto.generateKeyPairSync("ed25519"),
+      crypto.generateKeyPairSync("ec", { namedCurve: "P-256" })
+    ]) {
+      const info = pair.publicKey.export({ type: "spki", format: "der" })
+      assert.isDefined(Keys.publicKeyOf(info))
+      const longLength = Buffer.concat([Buffer.from([0x30, 0x81]), info.subarray(1)])
+      for (const other of [Buffer.concat([info, Buffer.from([0])]), longLength]) {
+        assert.isUndefined(Keys.publicKeyOf(other))
+      }
+    }
+  })
+
   it("are read from one line as well, and are shown nowhere", () => {
     const { id, privateKey } = Keys.generate()
     const pem = Redacted.value(privateKey)

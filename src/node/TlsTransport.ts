@@ -206,6 +206,16 @@ const dialedLink = (stream: Tls.TLSSocket, addresses: Addresses, proven: LinkPro
 // --- The transport ---
 
 /**
+ * How the two ends agree on a key: what is cheap, and what no quantum computer breaks, which OpenSSL has from 3.5 on. A
+ * stranger chooses, before anything is known of it, and others of OpenSSL's list cost a hundred times as much.
+ */
+const groups = ((): string => {
+  const [major = 0, minor = 0] = process.versions.openssl.split(".").map(Number)
+  const hasHybrid = major > 3 || (major === 3 && minor >= 5)
+  return hasHybrid ? "X25519MLKEM768:X25519:P-256" : "X25519:P-256"
+})()
+
+/**
  * Both ends of a connection have the same settings: the identity of the other end is checked here, by its key, and not by
  * OpenSSL, which knows of authorities and names only.
  */
@@ -217,6 +227,7 @@ const settingsOf = (credentials: Credentials) =>
     maxVersion: "TLSv1.3",
     rejectUnauthorized: false,
     ALPNProtocols: [protocol],
+    ecdhCurve: groups,
     secureOptions: crypto.constants.SSL_OP_NO_TICKET | crypto.constants.SSL_OP_NO_RENEGOTIATION
   }) as const
 

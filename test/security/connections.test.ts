@@ -2,6 +2,7 @@
 import { assert, describe } from "@effect/vitest"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as crypto from "node:crypto"
 import net from "node:net"
@@ -351,6 +352,24 @@ describe("Certificates", () => {
       const errors = node.events.flatMap((event) => (event._tag === "HandshakeFailed" ? [event.error._tag] : []))
       assert.deepStrictEqual(new Set(errors), new Set(["TlsFailed"]))
       yield* nobodyIsIn(node)
+    })
+  )
+})
+
+describe("Key exchanges", () => {
+  hostile("that cost the node many times as much as needed are refused", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const agreeing = (ecdhCurve: string) => {
+        const who = Tls.identity()
+        return Tls.dial(node.port, who, { ...Tls.settings(who), ecdhCurve })
+      }
+      for (const group of ["ffdhe8192", "ffdhe2048", "P-521", "P-384"]) {
+        assert.isTrue(Either.isLeft(yield* Effect.either(agreeing(group))), group)
+      }
+      for (const group of ["X25519", "P-256"]) {
+        assert.strictEqual((yield* Tls.answerTo(yield* agreeing(group))).type, "HELLO", group)
+      }
     })
   )
 })

@@ -219,14 +219,14 @@ const groups = ((): string => {
  * Both ends of a connection have the same settings: the identity of the other end is checked here, by its key, and not by
  * OpenSSL, which knows of authorities and names only.
  */
-const settingsOf = (credentials: Credentials) =>
+const settings = { rejectUnauthorized: false, ALPNProtocols: [protocol] } as const
+
+const contextOf = (credentials: Credentials) =>
   ({
     key: Redacted.value(credentials.privateKey),
     cert: Certificate.make(credentials),
     minVersion: "TLSv1.3",
     maxVersion: "TLSv1.3",
-    rejectUnauthorized: false,
-    ALPNProtocols: [protocol],
     ecdhCurve: groups,
     secureOptions: crypto.constants.SSL_OP_NO_TICKET | crypto.constants.SSL_OP_NO_RENEGOTIATION
   }) as const
@@ -239,9 +239,11 @@ const endsOf = ({ localAddress, remoteAddress, remotePort }: Net.Socket): string
  * Takes sockets through the server's side of the handshake. Node's server tells of a socket by the stream it has put over
  * it: the two have the same ends.
  */
-const makeAcceptor = (settings: ReturnType<typeof settingsOf>) => {
+const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
   const links = new Map<string, AcceptedLink>()
-  const server = Tls.createServer({ ...settings, requestCert: true })
+  const server = Tls.createServer({ ...settings, ...context, requestCert: true })
+  // OpenSSL has it by now. Every socket leads to its server, and so would whoever looks into one to the key.
+  Object.assign(server, { key: undefined })
 
   server.on("secureConnection", (stream) => {
     const link = links.get(endsOf(stream))
@@ -284,10 +286,10 @@ const begin = (
   address: PeerAddress.PeerAddress,
   socket: Net.Socket,
   addresses: Addresses,
-  settings: ReturnType<typeof settingsOf>
+  secureContext: Tls.SecureContext
 ): Begun => {
   const outcome = Deferred.unsafeMake<Link, DialError>(FiberId.none)
-  const stream = Tls.connect({ ...settings, socket, checkServerIdentity: () => undefined })
+  const stream = Tls.connect({ ...settings, secureContext, socket, checkServerIdentity: () => undefined })
   stream.on("error", (cause) => {
     const fault = faultOf(cause)
     const error = fault === undefined ? Sockets.dialFailed(address, cause) : tlsFailed(address, fault, cause)
@@ -322,18 +324,20 @@ export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> 
         new IdentityFailed({ reason: "KeyInvalid", detail: "TLS needs a key, and none is given" })
       )
     }
-    const settings = settingsOf(credentials)
+    const context = contextOf(credentials)
+    // Of all dials: each would read the key again, and its stream show it to whoever looks into it.
+    const secureContext = Tls.createSecureContext(context)
     const millis = Duration.toMillis(handshakeTimeout)
 
     return Transport.of({
       listen: (address, onLink) => {
-        const { handshake, toLink } = makeAcceptor(settings)
+        const { handshake, toLink } = makeAcceptor(context)
         return Sockets.listen(address, onLink, toLink, handshake)
       },
       dial: (address) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            restore(Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, settings))),
+            restore(Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, secureContext))),
             ({ outcome, stream }) =>
               restore(Deferred.await(outcome)).pipe(
                 Effect.timeoutFail({

@@ -16,6 +16,9 @@ export default defineConfig({
     // Needs root, and has a runner of its own.
     exclude: [...configDefaults.exclude, "test/hosts/**"],
     silent: "passed-only",
+    // All that is said is searched for secrets.
+    globalSetup: ["test/utils/secrets/summary.ts"],
+    setupFiles: ["test/utils/secrets/setup.ts"],
     testTimeout: 20_000,
     hookTimeout: 20_000,
     coverage: {

@@ -9,7 +9,9 @@
  */
 import * as Schema from "effect/Schema"
 import * as json from "./internal/Json.js"
+import { RepeatedHead } from "./internal/RepeatedHead.js"
 import { isTimestamp, timestampPattern } from "./internal/Timestamp.js"
+import { utf8Text } from "./internal/Utf8.js"
 import * as NodeId from "./NodeId.js"
 
 /**
@@ -221,7 +223,7 @@ const invalid = (detail: string, u?: { readonly [member: string]: unknown }): De
   }
 }
 
-const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+const repeated = new RepeatedHead()
 
 /**
  * Reads the body of a frame, with all the checks of docs/PROTOCOL.md, sections 1 and 2, in their order. The members of
@@ -231,12 +233,13 @@ const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
  * @category decoding
  */
 export const decode = (body: Uint8Array): Decoded => {
-  let text: string
-  try {
-    text = textDecoder.decode(body)
-  } catch {
-    return malformed("the body is not UTF-8")
-  }
+  const envelope = repeated.read(body)
+  return envelope === undefined ? decodeWhole(body) : { _tag: "Message", envelope }
+}
+
+const decodeWhole = (body: Uint8Array): Decoded => {
+  const text = utf8Text(body, 0, body.length)
+  if (text === undefined) return malformed("the body is not UTF-8")
   if (text.charCodeAt(0) === 0xfeff) return malformed("the body begins with a byte order mark")
   if (json.isTooDeep(text)) return invalid(`nested deeper than ${json.maxDepth} levels`)
   let parsed: unknown
@@ -252,7 +255,9 @@ export const decode = (body: Uint8Array): Decoded => {
     const fault = routedFault(parsed, text)
     if (fault !== undefined) return invalid(fault, parsed)
   }
-  return { _tag: "Message", envelope: parsed as unknown as Envelope }
+  const envelope = parsed as unknown as Envelope
+  repeated.remember(body, text, envelope)
+  return { _tag: "Message", envelope }
 }
 
 // What is passed on must be the same value at every node. The names of unknown members are not repeated: they may be

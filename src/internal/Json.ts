@@ -20,19 +20,25 @@ const occurrences = (text: string, character: string, limit: number): number => 
   return count
 }
 
-/** Whether there are brackets enough, those in strings included, to nest deeper than {@link maxDepth}. */
-const hasManyBrackets = (text: string): boolean => {
-  if (text.length <= maxDepth) return false
-  const braces = occurrences(text, "{", maxDepth + 1)
-  return braces > maxDepth || braces + occurrences(text, "[", maxDepth + 1) > maxDepth
+/** Whether there are brackets enough, those in strings included, to nest deeper than that. */
+const hasManyBrackets = (text: string, levels: number): boolean => {
+  if (text.length <= levels) return false
+  const braces = occurrences(text, "{", levels + 1)
+  return braces > levels || braces + occurrences(text, "[", levels + 1) > levels
 }
 
 /**
  * Whether brackets outside strings nest deeper than {@link maxDepth}, seen without parsing: in linear time and without
  * a stack. Says something of any text, JSON or not.
  */
-export const isTooDeep = (text: string): boolean => {
-  if (!hasManyBrackets(text)) return false
+export const isTooDeep = (text: string): boolean => isDeeper(text, maxDepth)
+
+/** The same of a payload alone, which stands in an envelope, and is JSON: each level is opened and closed. */
+export const isPayloadTooDeep = (text: string): boolean =>
+  text.length > 2 * maxPayloadDepth && isDeeper(text, maxPayloadDepth)
+
+const isDeeper = (text: string, levels: number): boolean => {
+  if (!hasManyBrackets(text, levels)) return false
   let depth = 0
   let inString = false
   for (let i = 0; i < text.length; i++) {
@@ -43,7 +49,7 @@ export const isTooDeep = (text: string): boolean => {
     } else if (unit === quote) inString = true
     // [ and { differ in one bit, as ] and } do.
     else if ((unit | 0x20) === 0x7b) {
-      if (++depth > maxDepth) return true
+      if (++depth > levels) return true
     } else if ((unit | 0x20) === 0x7d) depth--
   }
   return false

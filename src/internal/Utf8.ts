@@ -27,3 +27,37 @@ export const hasCharacters = (text: string, max: number): boolean =>
 
 /** At most `max` units of the text, with U+FFFD in place of half a surrogate pair: fit to be sent on by any node. */
 export const plain = (text: string, max: number): string => text.slice(0, max).replace(/\p{Surrogate}/gu, "\ufffd")
+
+const textDecoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+
+/** The text of bytes, where they are UTF-8. A byte order mark is part of it. */
+const decoded = (bytes: Uint8Array): string | undefined => {
+  try {
+    return textDecoder.decode(bytes)
+  } catch {
+    return undefined
+  }
+}
+
+/** Node's own way to read a part of an array, with U+FFFD for what is not UTF-8. */
+const slice = (
+  globalThis as {
+    readonly Buffer?: { readonly prototype?: { readonly utf8Slice?: (from: number, to: number) => string } }
+  }
+).Buffer?.prototype?.utf8Slice
+
+/** {@link utf8Text} on any platform. */
+export const utf8TextAnywhere = (bytes: Uint8Array, from: number, to: number): string | undefined =>
+  decoded(bytes.subarray(from, to))
+
+/**
+ * The text of the bytes from `from` up to `to`, both within the array, a byte order mark included; `undefined` where they
+ * are not UTF-8. Node's own way takes half the time: no view of the part is made, and only a text with U+FFFD is read again.
+ */
+export const utf8Text: (bytes: Uint8Array, from: number, to: number) => string | undefined =
+  typeof slice === "function"
+    ? (bytes, from, to) => {
+        const text = slice.call(bytes, from, to)
+        return text.includes("\ufffd") ? utf8TextAnywhere(bytes, from, to) : text
+      }
+    : utf8TextAnywhere

@@ -1,0 +1,51 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { utf8Text, utf8TextAnywhere } from "../../src/internal/Utf8.js"
+
+/** Bytes of which many are nearly UTF-8. */
+const nearly = fc
+  .array(
+    fc.oneof(
+      fc.string({ unit: "binary" }).map((text) => Array.from(new TextEncoder().encode(text))),
+      fc.constantFrom(
+        [0xef, 0xbf, 0xbd],
+        [0xef, 0xbb, 0xbf],
+        [0xed, 0xa0, 0x80],
+        [0xc0, 0x80],
+        [0xf4, 0x90, 0x80, 0x80]
+      ),
+      fc.array(fc.nat(255), { maxLength: 3 })
+    ),
+    { maxLength: 6 }
+  )
+  .map((parts) => Uint8Array.from(parts.flat()))
+
+describe("utf8Text", () => {
+  it("gives the text of a part, with its byte order mark, and of what is not UTF-8 nothing", () => {
+    for (const read of [utf8Text, utf8TextAnywhere]) {
+      assert.strictEqual(read(new TextEncoder().encode("a\ufeffé\u{1f600}\ufffdb"), 1, 13), "\ufeffé\u{1f600}\ufffd")
+      assert.strictEqual(read(Uint8Array.of(0x61, 0xc3), 0, 1), "a")
+      assert.isUndefined(read(Uint8Array.of(0x61, 0xc3), 0, 2))
+      assert.isUndefined(read(Uint8Array.of(0xed, 0xa0, 0x80), 0, 3))
+    }
+  })
+
+  it("reads any bytes as the fatal decoder does, however it reads them", () => {
+    const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
+    fc.assert(
+      fc.property(nearly, fc.nat(20), fc.nat(20), (bytes, skipped, cut) => {
+        const to = Math.max(0, bytes.length - cut)
+        const from = Math.min(skipped, to)
+        let expected: string | undefined
+        try {
+          expected = decoder.decode(bytes.subarray(from, to))
+        } catch {
+          expected = undefined
+        }
+        assert.strictEqual(utf8Text(bytes, from, to), expected)
+        assert.strictEqual(utf8TextAnywhere(bytes, from, to), expected)
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})

@@ -21,9 +21,9 @@ export interface Handler<out R> {
   /** The type; undefined: every type that has no handler of its own. */
   readonly type: string | undefined
   readonly answers: boolean
-  /** Handles a request: the answer's payload; fails with a refusal. */
+  /** Handles a request: the answer's payload; fails with a refusal. The message is its own, and shows the decoded payload. */
   readonly run: (message: Received<JsonObject>) => Effect.Effect<JsonObject, Refused, R>
-  /** Handles a message that nobody waits for the answer to; {@link refusalOf} tells what a failure means. */
+  /** Handles a message that nobody waits for the answer to, likewise; {@link refusalOf} tells what a failure means. */
   readonly take: (message: Received<JsonObject>) => Effect.Effect<unknown, unknown, R>
 }
 
@@ -114,18 +114,12 @@ const refusing = <R>(handler: Pick<Handler<R>, "type" | "answers" | "run">): Han
   take: (message) => Effect.mapError(handler.run(message), (refused) => new Refusal(refused))
 })
 
-/** The message with its payload as the application sees it. Named one by one, which is faster than a spread. */
-const holding = <A>(message: Received<JsonObject>, payload: A): Received<A> => ({
-  type: message.type,
-  id: message.id,
-  sender: message.sender,
-  via: message.via,
-  payload,
-  timestamp: message.timestamp,
-  expectsReply: message.expectsReply,
-  isBroadcast: message.isBroadcast,
-  envelope: message.envelope
-})
+/** The message with its payload as the application sees it: the same object, since a second one is a tenth of the garbage. */
+const holding = <A>(message: Received<JsonObject>, payload: A): Received<A> => {
+  const held: { payload: unknown } = message as Received<unknown>
+  held.payload = payload
+  return message as Received<unknown> as Received<A>
+}
 
 const answered = <A, B, F, I, R>(
   type: RequestType<A, B, F, I>,

@@ -52,24 +52,25 @@ export interface RequestType<in out A, in out B, in out F = never, in out I = A>
   readonly decodeFailure: (failure: unknown) => Either.Either<F, string>
 }
 
-const describe = (error: ParseResult.ParseError | ParseResult.ParseIssue): string =>
-  error instanceof ParseResult.ParseError
-    ? ParseResult.TreeFormatter.formatErrorSync(error)
-    : ParseResult.TreeFormatter.formatIssueSync(error)
+/** The same Either, with what it fails with in words: a success costs no second one. */
+const describing = <A>(either: Either.Either<A, ParseResult.ParseIssue>): Either.Either<A, string> =>
+  Either.isRight(either)
+    ? (either as Either.Either<A, never>)
+    : Either.left(ParseResult.TreeFormatter.formatIssueSync(either.left))
 
 const encodeObject = <A, I>(schema: Schema.Schema<A, I>) => {
-  const encode = Schema.encodeEither(schema)
+  const encode = ParseResult.encodeEither(schema)
   return (value: A): Either.Either<Message.JsonObject, string> => {
-    const encoded = encode(value)
-    if (Either.isLeft(encoded)) return Either.left(describe(encoded.left))
+    const encoded = describing(encode(value) as Either.Either<unknown, ParseResult.ParseIssue>)
+    if (Either.isLeft(encoded)) return Either.left(encoded.left)
     const fault = Message.payloadFault(encoded.right)
-    return fault === undefined ? Either.right(encoded.right as unknown as Message.JsonObject) : Either.left(fault)
+    return fault === undefined ? (encoded as Either.Either<Message.JsonObject, never>) : Either.left(fault)
   }
 }
 
 const decoder = <A, I>(schema: Schema.Schema<A, I>) => {
-  const decode = Schema.decodeUnknownEither(schema)
-  return (value: unknown): Either.Either<A, string> => Either.mapLeft(decode(value), describe)
+  const decode = ParseResult.decodeUnknownEither(schema)
+  return (value: unknown): Either.Either<A, string> => describing(decode(value))
 }
 
 const checkName = (name: string): string => {
@@ -110,15 +111,15 @@ export const request = <A, I extends object, B, BI extends object, F = never, FI
   reply: Schema.Schema<B, BI>,
   failure: Schema.Schema<F, FI> = Schema.Never as unknown as Schema.Schema<F, FI>
 ): RequestType<A, B, F, I> => {
-  const encodeFailure = Schema.encodeEither(failure)
+  const encodeFailure = ParseResult.encodeEither(failure)
   return {
     ...make(name, payload),
     _tag: "RequestType",
     encodeReply: encodeObject(reply),
     decodeReply: decoder(reply),
     encodeFailure: (value) => {
-      const encoded = encodeFailure(value)
-      if (Either.isLeft(encoded)) return Either.left(describe(encoded.left))
+      const encoded = describing(encodeFailure(value))
+      if (Either.isLeft(encoded)) return Either.left(encoded.left)
       const fault = Message.payloadFault({ failure: encoded.right })
       return fault === undefined ? Either.right(encoded.right as unknown as Message.Json) : Either.left(fault)
     },

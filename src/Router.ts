@@ -403,14 +403,22 @@ export const make = Effect.gen(function* () {
     const readers = streams.get(envelope.type)
     // Whoever listened when it came may be gone since.
     stats.count(registered === undefined && readers === undefined ? "unsupported" : "delivered")
-    const handle = (): Effect.Effect<unknown, unknown> =>
-      registered === undefined
-        ? Effect.void
-        : inContext(registered, fiber, registered.handler.take(received(connection, envelope)))
-    return readers === undefined
-      ? handle()
-      : Effect.zipRight(offerToStreams(readers, connection, envelope), Effect.suspend(handle))
+    if (readers === undefined) return take(registered, connection, envelope, fiber)
+    return Effect.zipRight(
+      offerToStreams(readers, connection, envelope),
+      Effect.suspend(() => take(registered, connection, envelope, fiber))
+    )
   }
+
+  const take = (
+    registered: Registered | undefined,
+    connection: Connection,
+    envelope: Envelope,
+    fiber: Deliveries.Handling
+  ): Effect.Effect<unknown, unknown> =>
+    registered === undefined
+      ? Effect.void
+      : inContext(registered, fiber, registered.handler.take(received(connection, envelope)))
 
   const oneWayFailed = (
     connection: Connection,

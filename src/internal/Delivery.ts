@@ -112,18 +112,24 @@ export const make = (options: {
       })
     }
 
-    const isRequestNext = (line: Line): boolean =>
-      isReady(line) && line.connection.inbox.peek()?.envelope.expectsReply === true
+    const isRequestNext = (line: Line): boolean => isReady(line) && isRequest(line)
+
+    const isRequest = ({ connection }: Line): boolean => connection.inbox.peek()?.envelope.expectsReply === true
 
     /** Starts the requests that are next, as far as they may run; whether a one-way message follows then. */
     const isOneWayNext = (line: Line): boolean => {
-      while (isRequestNext(line)) {
+      while (isReady(line)) {
+        if (!isRequest(line)) return true
         if (line.active >= options.concurrency) return false
         const first = line.connection.inbox.shift()
         if (first !== undefined) serve(line, first.envelope)
       }
-      return isReady(line)
+      return false
     }
+
+    /** Takes the one-way message that is next, once the requests before it have started. */
+    const takeOneWay = (line: Line): Envelope | undefined =>
+      isOneWayNext(line) ? line.connection.inbox.shift()?.envelope : undefined
 
     /**
      * One guard around all messages instead of one around each: a failure ends the loop, and the next message begins
@@ -134,11 +140,9 @@ export const make = (options: {
         const { connection } = line
         let current: Envelope | undefined
         const messages = Effect.whileLoop({
-          while: () => isOneWayNext(line),
-          body: (): Effect.Effect<unknown, unknown> => {
-            current = connection.inbox.shift()?.envelope
-            return current === undefined ? Effect.void : options.handle(connection, current, fiber)
-          },
+          while: () => (current = takeOneWay(line)) !== undefined,
+          body: (): Effect.Effect<unknown, unknown> =>
+            current === undefined ? Effect.void : options.handle(connection, current, fiber),
           step: () => {}
         })
         const guarded: Effect.Effect<void> = Effect.catchAllCause(messages, (cause) =>

@@ -212,8 +212,12 @@ export const make = (
 export const encodePayload = <A, I>(
   type: MessageType<A, I>,
   payload: A
-): Either.Either<JsonObject, NetworkError.PayloadInvalid> =>
-  Either.mapLeft(type.encode(payload), (detail) => new NetworkError.PayloadInvalid({ type: type.name, detail }))
+): Either.Either<JsonObject, NetworkError.PayloadInvalid> => {
+  const encoded = type.encode(payload)
+  return Either.isRight(encoded)
+    ? (encoded as Either.Either<JsonObject, never>)
+    : Either.left(new NetworkError.PayloadInvalid({ type: type.name, detail: encoded.left }))
+}
 
 /** Whether both ends pass on messages of others. */
 export const relays = (connection: Connection): boolean => connection.identity?.relay === true

@@ -12,6 +12,24 @@ import type { Link, LinkReceiver } from "../Transport.js"
 /** Chunks that together are no longer than this are joined: one copy costs less than a trip through the stream for each. */
 const joinBytes = 65_536
 
+/**
+ * After so many bytes the event loop gets a turn. An operating system that takes all there is, since the other end keeps
+ * up, has each write done before the next: timers and sockets, the answers to heartbeats among them, would wait for as
+ * long as there is something to send. (Half a second and more of them, with messages of 64 KiB over loopback.)
+ */
+const turnBytes = 262_144
+
+/** What all links have written since the event loop last had its turn, and what goes on after the next one. */
+let writtenInTurn = 0
+let afterTurn: Array<() => void> = []
+
+const nextTurn = (): void => {
+  const all = afterTurn
+  afterTurn = []
+  writtenInTurn = 0
+  for (const goOn of all) goOn()
+}
+
 class DuplexLink<S extends Duplex> implements Link {
   readonly remote: PeerAddress.PeerAddress
   readonly local: PeerAddress.PeerAddress
@@ -78,6 +96,7 @@ class DuplexLink<S extends Duplex> implements Link {
       return
     }
     this.waiting.push(done)
+    for (const chunk of chunks) writtenInTurn += chunk.length
     const only = chunks.length === 1 ? chunks[0] : joined(chunks)
     if (only !== undefined) {
       stream.write(only, this.written)
@@ -119,6 +138,11 @@ class DuplexLink<S extends Duplex> implements Link {
   }
 
   private readonly written = (error?: Error | null): void => {
+    if (writtenInTurn < turnBytes) return this.taken(error)
+    if (afterTurn.push(() => this.taken(error)) === 1) setImmediate(nextTurn)
+  }
+
+  private taken(error: Error | null | undefined): void {
     const done = this.waiting.shift()
     if (done === undefined) return
     // Node calls back without an error, or with one of its own, for writes that a destroy cut off.

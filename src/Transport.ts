@@ -74,6 +74,11 @@ export interface Link {
    * called on an ended link too. The arrays must not be changed until then.
    */
   readonly write: (chunks: ReadonlyArray<Uint8Array>, done: (cause?: unknown) => void) => void
+  /**
+   * Whether all that was written has been taken, though `done` may be yet to come: then it is about to. Where it is absent,
+   * `done` alone tells.
+   */
+  readonly isTaken?: boolean | undefined
   /** Stops reading: at most what was already read is still handed over (one chunk). */
   readonly pause: () => void
   readonly resume: () => void

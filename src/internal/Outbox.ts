@@ -27,8 +27,11 @@ interface Waiter {
   at: Outbox
 }
 
-/** What one write to the operating system holds at most, unless a single frame has begun that is longer. */
+/** What one write to the operating system holds at most, unless it holds one frame, or what is left of one. */
 export const sliceBytes = 65_536
+
+/** A frame is cut where it is longer: for a few bytes more a write of their own costs more than they are worth. */
+export const cutBytes = sliceBytes + sliceBytes / 4
 
 const controlLimits: OutboxLimits = { messages: 1024, bytes: 1_048_576 }
 
@@ -55,6 +58,8 @@ export class Outbox {
   private parked = false
   private last: Uint8Array | undefined
   private finishing: (() => void) | undefined
+  /** Who waits for the link to tell of the write under way. */
+  private untold: Array<() => void> = []
 
   private readonly link: Link
   private readonly limits: OutboxLimits
@@ -83,6 +88,20 @@ export class Outbox {
     return this.begun
   }
 
+  /**
+   * Whether a slice waits for nothing but the link telling that the one before it is taken, which it is: messages that are
+   * made before that only wait in memory instead of being written while the processor has them at hand.
+   */
+  get isAhead(): boolean {
+    return this.writing && this.dataBytes >= sliceBytes && this.link.isTaken === true
+  }
+
+  /** Calls `goOn` once the link has told so and what waited is on its way; at once where it is not ahead. */
+  onTold(goOn: () => void): void {
+    if (this.isAhead) this.untold.push(goOn)
+    else goOn()
+  }
+
   get isParked(): boolean {
     return this.parked
   }
@@ -105,6 +124,8 @@ export class Outbox {
   offer(message: Outgoing): boolean {
     if (!this.hasRoom(message.frame.length)) return false
     this.push(message)
+    // There is nothing to be gathered any more.
+    if (this.dataBytes >= sliceBytes) this.write()
     return true
   }
 
@@ -243,13 +264,19 @@ export class Outbox {
     this.writes++
     // After a failed write the link reports its own end; nothing more can be written.
     if (cause === undefined) this.write()
+    // Of a long frame all slices come first.
+    if (this.untold.length > 0 && (this.rest === undefined || !this.isAhead)) {
+      const untold = this.untold
+      this.untold = []
+      for (const goOn of untold) goOn()
+    }
   }
 
   private nextBatch(): ReadonlyArray<Uint8Array> {
     const batch = new Batch()
     let bytes = 0
     const take = (frame: Uint8Array): void => {
-      const slice = frame.length > sliceBytes ? frame.subarray(0, sliceBytes) : frame
+      const slice = frame.length > cutBytes ? frame.subarray(0, sliceBytes) : frame
       this.rest = slice === frame ? undefined : frame.subarray(sliceBytes)
       batch.push(slice)
       bytes += slice.length

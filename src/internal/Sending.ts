@@ -116,7 +116,8 @@ export const make = (
     const frame = encodeFor(connection, envelope)
     if (Either.isLeft(frame)) return Effect.fail(frame.left)
     const message = { frame: frame.right, id: envelope.id }
-    return connection.outbox.offer(message) ? Effect.succeed(envelope.id) : wait(connection, peer, message)
+    if (!connection.outbox.offer(message)) return wait(connection, peer, message)
+    return connection.outbox.isAhead ? Effect.as(afterTold(connection), envelope.id) : Effect.succeed(envelope.id)
   }
 
   const wait = (
@@ -153,6 +154,7 @@ export const make = (
             })
           }
           ids.push(envelope.id)
+          if (connection.outbox.isAhead) return Effect.flatMap(afterTold(connection), goOn)
         }
         return Effect.succeed(ids)
       }
@@ -172,6 +174,7 @@ export const make = (
     const sent: Array<NodeId> = []
     const failed: Array<BroadcastReceipt["failed"][number]> = []
     const waiting: Array<Effect.Effect<void>> = []
+    let ahead: Connection | undefined
     const refuse = (peer: NodeId, error: HandError): void => {
       failed.push({ peer, error: { _tag: error._tag, message: error.message } })
     }
@@ -182,6 +185,7 @@ export const make = (
       } else if (connection.outbox.offer({ frame, id })) {
         slow.delete(connection)
         sent.push(peer)
+        if (connection.outbox.isAhead) ahead = connection
       } else if (slow.has(connection)) {
         refuse(peer, new NetworkError.SendTimeout({ peer, millis: 0 }))
       } else {
@@ -201,13 +205,18 @@ export const make = (
       }
     }
     const receipt: BroadcastReceipt = { id, sent, failed }
+    const done = ahead === undefined ? Effect.succeed(receipt) : Effect.as(afterTold(ahead), receipt)
     return waiting.length === 0
-      ? Effect.succeed(receipt)
-      : Effect.as(Effect.all(waiting, { concurrency: "unbounded", discard: true }), receipt)
+      ? done
+      : Effect.zipRight(Effect.all(waiting, { concurrency: "unbounded", discard: true }), done)
   }
 
   return { encodeFor, enqueue, wait, hand, handAll, fanOut }
 }
+
+/** What a sender is held up for that is faster than its link tells of what is taken: never for a slow peer. */
+const afterTold = ({ outbox }: Connection): Effect.Effect<void> =>
+  Effect.async((resume) => outbox.onTold(() => resume(Effect.void)))
 
 export const encodePayload = <A, I>(
   type: MessageType<A, I>,

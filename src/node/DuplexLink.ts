@@ -111,6 +111,10 @@ class DuplexLink<S extends Duplex> implements Link {
     stream.uncork()
   }
 
+  get isTaken(): boolean {
+    return this.stream.writableLength === 0
+  }
+
   pause(): void {
     this.paused = true
     this.stream.pause()

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { Outbox, sliceBytes } from "../../src/internal/Outbox.js"
+import { cutBytes, Outbox, sliceBytes } from "../../src/internal/Outbox.js"
 import type { OutboxLimits } from "../../src/internal/Outbox.js"
 import { ManualLink, takeAll, turn } from "../utils/ManualLink.js"
 
@@ -128,7 +128,7 @@ describe("Outbox order", () => {
     await takeAll(link)
     assert.deepStrictEqual(fills(link), [1, 2, 3])
     assert.strictEqual(link.written.indexOf(2), 200_000)
-    for (const write of link.writes) assert.isAtMost(write.length, sliceBytes)
+    for (const write of link.writes) assert.isAtMost(write.length, cutBytes)
   })
 
   it("a long control frame is cut as well and keeps its place before data", async () => {
@@ -150,6 +150,101 @@ describe("Outbox order", () => {
     assert.strictEqual(link.writes.length, 1)
     assert.isFalse(outbox.isWriting)
     assert.strictEqual(outbox.queued, 1)
+  })
+})
+
+describe("Outbox writes", () => {
+  it("begins a write as soon as there is a slice, and gathers less than that for a turn", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(sliceBytes - 1))
+    assert.isFalse(outbox.isWriting)
+    outbox.offer(message(1))
+    assert.strictEqual(link.writes[0]?.length, sliceBytes)
+    outbox.offer(message(10))
+    await takeAll(link)
+    assert.deepStrictEqual(
+      link.writes.map(({ length }) => length),
+      [sliceBytes, 10]
+    )
+  })
+
+  it("a frame that is a little longer than a slice is not cut", async () => {
+    const { link, outbox } = make()
+    outbox.offer(message(cutBytes, "whole", 1))
+    outbox.offer(message(cutBytes + 1, "cut", 2))
+    outbox.offer(message(sliceBytes + cutBytes + 1, "cut twice", 3))
+    await takeAll(link)
+    assert.deepStrictEqual(
+      link.writes.map(({ length }) => length),
+      [cutBytes, sliceBytes, cutBytes - sliceBytes + 1, sliceBytes, sliceBytes, cutBytes - sliceBytes + 1]
+    )
+    assert.deepStrictEqual(fills(link), [1, 2, 3])
+  })
+
+  it("is ahead while a slice waits behind one that is taken and not told of", () => {
+    const { link, outbox } = make()
+    link.isTaken = true
+    outbox.offer(message(sliceBytes))
+    assert.isFalse(outbox.isAhead, "nothing waits")
+    outbox.offer(message(sliceBytes - 1))
+    assert.isFalse(outbox.isAhead, "less than a slice waits")
+    outbox.offer(message(1))
+    assert.isTrue(outbox.isAhead)
+    link.isTaken = false
+    assert.isFalse(outbox.isAhead, "the operating system has not taken it")
+    link.isTaken = undefined
+    assert.isFalse(outbox.isAhead, "the link does not say")
+    link.isTaken = true
+    link.take()
+    assert.isFalse(outbox.isAhead, "the next is on its way")
+  })
+
+  it("who waits for the link to tell goes on once the next write is begun, in order", () => {
+    const { link, outbox } = make()
+    const told: Array<string> = []
+    outbox.onTold(() => told.push("at once"))
+    assert.deepStrictEqual(told, ["at once"])
+    link.isTaken = true
+    outbox.offer(message(sliceBytes))
+    outbox.offer(message(sliceBytes))
+    outbox.onTold(() => told.push(`first ${link.writes.length}`))
+    outbox.onTold(() => told.push(`second ${link.writes.length}`))
+    assert.deepStrictEqual(told, ["at once"])
+    link.take()
+    assert.deepStrictEqual(told, ["at once", "first 2", "second 2"])
+  })
+
+  it("of a long frame all is written before those go on who wait, as long as it is taken at once", () => {
+    const { link, outbox } = make()
+    let told = 0
+    link.isTaken = true
+    outbox.offer(message(3 * sliceBytes))
+    outbox.offer(message(3 * sliceBytes))
+    outbox.onTold(() => told++)
+    link.take()
+    assert.deepStrictEqual([link.writes.length, told], [2, 0])
+    link.take()
+    assert.deepStrictEqual([link.writes.length, told], [3, 1])
+    link.take()
+    assert.strictEqual(link.writes.length, 4)
+    outbox.offer(message(3 * sliceBytes))
+    outbox.onTold(() => told++)
+    assert.strictEqual(told, 1)
+    link.isTaken = false
+    link.take()
+    assert.strictEqual(told, 2)
+  })
+
+  it("those who wait go on when the write fails", () => {
+    const { link, outbox } = make()
+    let told = 0
+    link.isTaken = true
+    outbox.offer(message(sliceBytes))
+    outbox.offer(message(sliceBytes))
+    outbox.onTold(() => told++)
+    outbox.abandon()
+    link.take(new Error("reset"))
+    assert.strictEqual(told, 1)
   })
 })
 

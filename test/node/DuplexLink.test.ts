@@ -56,6 +56,16 @@ describe("DuplexLink", () => {
     })
   }
 
+  it("says whether all is taken, before it tells so", () => {
+    const link = fromDuplex(insatiable(), addresses)
+    let told = 0
+    link.write([new Uint8Array(10)], () => told++)
+    assert.deepStrictEqual([link.isTaken, told], [true, 0])
+    const full = fromDuplex(new Duplex({ allowHalfOpen: true, read: () => {}, write: () => {} }), addresses)
+    full.write([new Uint8Array(10)], () => told++)
+    assert.isFalse(full.isTaken)
+  })
+
   it("tells of each write once, in order, those that waited for the event loop too", async () => {
     const stream = insatiable()
     const link = fromDuplex(stream, addresses)

@@ -7,6 +7,8 @@ export class ManualLink implements Link {
   readonly local = PeerAddress.make("10.0.0.1", 9470)
   /** What was written, one array a call. */
   readonly writes: Array<Uint8Array> = []
+  /** Whether the operating system has what was written, though it is not told yet. */
+  isTaken: boolean | undefined
   paused = false
   ended = false
   destroyed = false

@@ -11,12 +11,16 @@ import type { NodeId } from "../NodeId.js"
 export class Routes {
   private readonly ways = new Map<NodeId, NodeId>()
   private readonly limit: number
+  /** The sender learned last: to learn the same again, as most often, changes nothing. */
+  private newest: NodeId | undefined
 
   constructor(limit = 4096) {
     this.limit = limit
   }
 
   learn(sender: NodeId, via: NodeId): void {
+    if (sender === this.newest && this.ways.get(sender) === via) return
+    this.newest = sender
     this.ways.delete(sender)
     this.ways.set(sender, via)
     if (this.ways.size > this.limit) {

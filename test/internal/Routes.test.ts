@@ -103,6 +103,28 @@ describe("Routes", () => {
     assert.strictEqual(routes.to(id("x")), "a")
     assert.strictEqual(routes.to(id("z")), "a")
   })
+
+  it("answers as a list does that is searched from end to end, whatever is learned when", () => {
+    const name = fc.constantFrom("a", "b", "c", "d", "e")
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 4 }),
+        fc.array(fc.tuple(name, name), { maxLength: 40 }),
+        (limit, learned) => {
+          const routes = new Routes(limit)
+          let list: ReadonlyArray<readonly [string, string]> = []
+          for (const [sender, via] of learned) {
+            routes.learn(id(sender), id(via))
+            list = [...list.filter(([known]) => known !== sender), [sender, via] as const].slice(-limit)
+            for (const asked of ["a", "b", "c", "d", "e"]) {
+              assert.strictEqual(routes.to(id(asked)), list.find(([known]) => known === asked)?.[1])
+            }
+          }
+        }
+      ),
+      { numRuns: 100 }
+    )
+  })
 })
 
 describe("sample", () => {

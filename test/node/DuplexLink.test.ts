@@ -36,25 +36,25 @@ const writeOn = (streams: ReadonlyArray<Duplex>, bytes: number) => {
 }
 
 describe("DuplexLink", () => {
-  for (const [links, bytes] of [
-    [1, 65_536],
-    [1, 100],
-    [50, 1_024]
-  ] as const) {
-    it(`gives the event loop its turn while ${links} links are written to without end, ${bytes} bytes at a time`, async () => {
+  it("gives the event loop its turn, however much is written and taken", async () => {
+    for (const [links, bytes] of [
+      [1, 65_536],
+      [1, 100],
+      [50, 1_024]
+    ] as const) {
       const streams = Array.from({ length: links }, insatiable)
       const written = writeOn(streams, bytes)
       let before = 0
       for (let turns = 0; turns < 5; turns++) {
         await turn()
-        assert.isAtMost(written.bytes - before, 1_000_000)
+        assert.isAtMost(written.bytes - before, 1_000_000, `${links} links, ${bytes} bytes at a time`)
         before = written.bytes
       }
       assert.isAbove(written.bytes, 500_000)
       written.stopped = true
       for (const stream of streams) stream.destroy()
-    })
-  }
+    }
+  })
 
   it("says whether all is taken, before it tells so", () => {
     const link = fromDuplex(insatiable(), addresses)

@@ -2,11 +2,13 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Fiber from "effect/Fiber"
 import { Duplex } from "node:stream"
 import { Connection } from "../../src/Connection.js"
 import * as Frame from "../../src/Frame.js"
 import * as Sending from "../../src/internal/Sending.js"
 import * as Message from "../../src/Message.js"
+import { Disconnected } from "../../src/NetworkError.js"
 import { fromDuplex } from "../../src/node/DuplexLink.js"
 import * as NodeId from "../../src/NodeId.js"
 import * as PeerAddress from "../../src/PeerAddress.js"
@@ -94,6 +96,34 @@ describe("Sending over a link that takes all there is", () => {
       })
     )
   }
+
+  it.effect("what piled up while the other end took nothing goes, though more is sent without end", () =>
+    Effect.gen(function* () {
+      const held: Array<() => void> = []
+      let isHeld = true
+      const stream = new Duplex({
+        allowHalfOpen: true,
+        read: () => {},
+        write: (_chunk, _encoding, taken) => {
+          if (isHeld) held.push(taken)
+          else taken()
+        }
+      })
+      const connection = connectionOver(fromDuplex(stream, addresses))
+      const sender = yield* Effect.fork(
+        Effect.repeatN(
+          Effect.suspend(() => sending.hand(connection, peer, note(65_536))),
+          600
+        )
+      )
+      while (connection.outbox.hasRoom(70_000)) yield* Effect.yieldNow()
+      isHeld = false
+      for (const taken of held) taken()
+      yield* Fiber.join(sender)
+      assert.isAtMost(connection.outbox.queuedBytes, 200_000)
+      connection.destroy(new Disconnected({ address: addresses.remote, origin: "local", detail: "" }))
+    })
+  )
 
   it.effect("nor do those of a batch", () =>
     Effect.gen(function* () {

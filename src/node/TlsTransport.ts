@@ -3,7 +3,8 @@
  * key that is. There is no authority, and nothing in a certificate counts but its key (docs/PROTOCOL.md, section 9).
  *
  * An accepted link is handed over before its handshake, so that whoever takes it can destroy it before anything costly is
- * done for it, and limit how many are under way and for how long. What is written to it until then waits.
+ * done for it, and limit how many are under way and for how long. What is written to it until then waits. Handshakes are
+ * begun when the other end has said what it begins with, and no faster than leaves time for those who are connected.
  *
  * @since 0.1.0
  */
@@ -27,6 +28,7 @@ import { Transport } from "../Transport.js"
 import * as Certificate from "./Certificate.js"
 import type { Addresses } from "./DuplexLink.js"
 import { fromDuplex } from "./DuplexLink.js"
+import * as Hellos from "./Hellos.js"
 import * as Keys from "./Keys.js"
 import * as Sockets from "./Sockets.js"
 
@@ -268,8 +270,6 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
       return link
     },
     handshake: (socket: Net.Socket): void => {
-      // Who ends the connection in its handshake would not be noticed otherwise.
-      socket.allowHalfOpen = false
       server.emit("connection", socket)
     }
   }
@@ -330,10 +330,11 @@ export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> 
     const millis = Duration.toMillis(handshakeTimeout)
 
     return Transport.of({
-      listen: (address, onLink) => {
-        const { handshake, toLink } = makeAcceptor(context)
-        return Sockets.listen(address, onLink, toLink, handshake)
-      },
+      listen: (address, onLink) =>
+        Effect.suspend(() => {
+          const { handshake, toLink } = makeAcceptor(context)
+          return Effect.flatMap(Hellos.make(handshake), (isTaken) => Sockets.listen(address, onLink, toLink, isTaken))
+        }),
       dial: (address) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(

@@ -80,7 +80,7 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
      */
     readonly maxInbound: number
     /**
-     * Connections from one IP address; loopback is exempt. Default: 64. Higher: one machine can take more of the places;
+     * Connections from one IP address (of IPv6: one /64); loopback is exempt. Default: 64. Higher: one machine can take more of the places;
      * lower: nodes behind one address translation are refused.
      */
     readonly maxConnectionsPerIp: number
@@ -89,6 +89,12 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
      * 1024. Higher: a flood of connections costs more memory; lower: it pushes out honest ones sooner.
      */
     readonly maxPendingHandshakes: number
+    /**
+     * TLS handshakes a second that one IP address may have this node begin, over time; as many at once as it may have
+     * connections. Loopback is exempt. Default: 10. Higher or off: one machine can keep this node busy; lower: nodes behind
+     * one address translation wait when they come again.
+     */
+    readonly handshakeRate: Option.Option<number>
     /**
      * Invalid messages from one IP address within a minute, the last of which bans it. Default: 10. Higher: a broken peer
      * wastes more work; lower: a small fault of a peer bans it.
@@ -568,12 +574,19 @@ const table: { readonly [K in Key]: Row<Settings[K]> } = {
   maxConnectionsPerIp: {
     kind: count,
     initial: 64,
-    description: "Connections from one IP address; loopback is exempt"
+    description: "Connections from one IP address (of IPv6: one /64); loopback is exempt"
   },
   maxPendingHandshakes: {
     kind: count,
     initial: 1024,
     description: "Connections before their handshake, apart from maxPeers; when full, the oldest goes"
+  },
+  handshakeRate: {
+    kind: limit,
+    initial: Option.some(10),
+    shown: "10",
+    description:
+      "TLS handshakes a second that one IP address may begin; maxConnectionsPerIp at once; loopback is exempt"
   },
   maxInvalidMessages: {
     kind: count,

@@ -127,6 +127,7 @@ const samples: Samples = {
   maxInbound: counts(12),
   maxConnectionsPerIp: counts(13),
   maxPendingHandshakes: counts(14),
+  handshakeRate: { ...counts(21), value: Option.some(21), bad: [0, -1, 0.5, "on", null, true] },
   maxInvalidMessages: counts(15),
   banDuration: { ...durations(60_000), bad: badDurations },
   frameTimeout: durations(1001),
@@ -275,7 +276,7 @@ describe("NetworkConfig", () => {
       assert.deepStrictEqual(
         NetworkConfig.keys.map(({ env }) => env.replace("SYNAPSE_", "")).join(" "),
         "NODE_ID NETWORK HOST PORT ADVERTISE BOOTSTRAP MAX_PEERS TARGET_PEERS MAX_INBOUND MAX_CONNECTIONS_PER_IP " +
-          "MAX_PENDING_HANDSHAKES MAX_INVALID_MESSAGES BAN_DURATION FRAME_TIMEOUT CLOSE_TIMEOUT DRAIN_TIMEOUT " +
+          "MAX_PENDING_HANDSHAKES HANDSHAKE_RATE MAX_INVALID_MESSAGES BAN_DURATION FRAME_TIMEOUT CLOSE_TIMEOUT DRAIN_TIMEOUT " +
           "SLOW_CONSUMER_TIMEOUT BROADCAST_TTL TAGS AGENT CONNECT_TIMEOUT HANDSHAKE_TIMEOUT SEND_TIMEOUT " +
           "REQUEST_TIMEOUT SHUTDOWN_GRACE HEARTBEAT_INTERVAL HEARTBEAT_TIMEOUT DISCOVERY_INTERVAL RETRY_BASE " +
           "RETRY_FACTOR RETRY_MAX MAX_MESSAGE_BYTES OUTBOUND_QUEUE OUTBOUND_QUEUE_BYTES INBOUND_QUEUE " +
@@ -299,6 +300,7 @@ describe("NetworkConfig", () => {
         "maxInbound three quarters of maxPeers; with maxPeers under 8, all of it",
         "maxConnectionsPerIp 64",
         "maxPendingHandshakes 1024",
+        "handshakeRate 10",
         "maxInvalidMessages 10",
         "banDuration 5 minutes",
         "frameTimeout 30 seconds",

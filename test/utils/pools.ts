@@ -22,15 +22,20 @@ import type { Link } from "../../src/Transport.js"
 import { Transport } from "../../src/Transport.js"
 
 const parts = ConnectionPool.layer.pipe(
-  Layer.provideMerge(Layer.mergeAll(PeerBook.layer, NetworkStats.layer, LocalNode.layer)),
-  Layer.provide(NodeIdentity.layer)
+  Layer.provideMerge(Layer.mergeAll(PeerBook.layer, NetworkStats.layer, LocalNode.layer))
 )
 
 /** A pool with what it stands on; it does not listen yet. Scope: that of the pool. */
-export const makeNode = (id: string, transport: Transport["Type"], settings: NetworkConfig.Input = {}) =>
+export const makeNode = (
+  id: string,
+  transport: Transport["Type"],
+  settings: NetworkConfig.Input = {},
+  identity: Layer.Layer<NodeIdentity.NodeIdentity, never, NetworkConfig.NetworkConfig> = NodeIdentity.layer
+) =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
       parts.pipe(
+        Layer.provide(identity),
         Layer.provide(NetworkConfig.layer({ nodeId: id, host: `10.0.0.${id.charCodeAt(0)}`, port: 9470, ...settings })),
         Layer.provide(Layer.succeed(Transport, transport))
       )

@@ -6,8 +6,10 @@
 import type { Owner } from "../../Connection.js"
 import { Connection } from "../../Connection.js"
 import type * as Handshake from "../../Handshake.js"
+import * as Option from "effect/Option"
 import * as PeerAddress from "../../PeerAddress.js"
 import type { Link } from "../../Transport.js"
+import { HandshakeRate, sourceOf } from "../HandshakeRate.js"
 import type { Faults } from "./Faults.js"
 import { errorFrame, localError, retryWhenFull } from "./Refusals.js"
 import type { State } from "./State.js"
@@ -29,7 +31,10 @@ export interface Admission {
 
 export const make = (state: State, faults: Faults, owner: Owner): Admission => {
   const { all, config, deadlines, halfOpen, handshakeTimeout, node, report, stats } = state
-  const inboundByHost = new Map<string, number>()
+  const inboundBySource = new Map<string, number>()
+  const rate = Option.getOrUndefined(
+    Option.map(config.handshakeRate, (perSecond) => new HandshakeRate(perSecond, config.maxConnectionsPerIp))
+  )
   /** Links refused, while they are told so. */
   const turnedAway = new Set<Link>()
 
@@ -65,15 +70,25 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
     if (bannedFor !== undefined) {
       return turnAway(link, { code: "BANNED", detail: "too many invalid messages", retryAfterMs: bannedFor })
     }
-    if ((inboundByHost.get(host) ?? 0) >= config.maxConnectionsPerIp && !PeerAddress.isLoopback(host)) {
+    const source = sourceOf(host)
+    const isLimited = !PeerAddress.isLoopback(host)
+    if (isLimited && (inboundBySource.get(source) ?? 0) >= config.maxConnectionsPerIp) {
       return turnAway(link, {
         code: "TOO_MANY_CONNECTIONS",
         detail: "too many connections from this IP address",
         retryAfterMs: retryWhenFull
       })
     }
+    const wait = isLimited && isCostly(link) ? rate?.take(source, deadlines.now()) : undefined
+    if (wait !== undefined) {
+      return turnAway(link, {
+        code: "TOO_MANY_CONNECTIONS",
+        detail: "too many handshakes from this IP address in a short time",
+        retryAfterMs: wait
+      })
+    }
     if (halfOpen.size >= config.maxPendingHandshakes) evictHalfOpen()
-    inboundByHost.set(host, (inboundByHost.get(host) ?? 0) + 1)
+    inboundBySource.set(source, (inboundBySource.get(source) ?? 0) + 1)
     begin(link, undefined)
   }
 
@@ -111,10 +126,10 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
     all.delete(connection)
     state.overtaken.delete(connection)
     if (connection.direction === "outbound") return
-    const { host } = connection.remote
-    const left = (inboundByHost.get(host) ?? 1) - 1
-    if (left === 0) inboundByHost.delete(host)
-    else inboundByHost.set(host, left)
+    const source = sourceOf(connection.remote.host)
+    const left = (inboundBySource.get(source) ?? 1) - 1
+    if (left === 0) inboundBySource.delete(source)
+    else inboundBySource.set(source, left)
   }
 
   return {

@@ -28,6 +28,7 @@ const workloads = [
   "memory-1000",
   "memory-5000",
   "heartbeat",
+  "flood",
   "discovery",
   "growth-peers",
   "growth-size",

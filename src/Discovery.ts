@@ -96,26 +96,30 @@ const drawn = <A>(from: Array<A>, random: () => number): A | undefined => {
   return one
 }
 
-/** In random order, but each teller has its turn: who tells much is not heard before who tells little. */
+/**
+ * In random order, but each part of the network that tellers are in has its turn, and each teller that is in none: who
+ * tells much, or under many names, is not heard before who tells little. What this node has told itself is one of them.
+ */
 function* inTurns(
   hints: PeerBook.State["hints"],
   random: () => number
 ): Generator<{ readonly id: NodeId; readonly telling: PeerBook.Telling }> {
-  const byTeller = new Map<NodeId, Array<{ readonly id: NodeId; readonly telling: PeerBook.Telling }>>()
+  const bySource = new Map<string, Array<{ readonly id: NodeId; readonly telling: PeerBook.Telling }>>()
   for (const { id, told } of HashMap.values(hints)) {
     for (const telling of told) {
-      const turns = byTeller.get(telling.teller)
-      if (turns === undefined) byTeller.set(telling.teller, [{ id, telling }])
+      const source = telling.group === undefined ? `by ${telling.teller}` : `in ${telling.group}`
+      const turns = bySource.get(source)
+      if (turns === undefined) bySource.set(source, [{ id, telling }])
       else turns.push({ id, telling })
     }
   }
-  let tellers = sample([...byTeller.values()], Infinity, random)
-  while (tellers.length > 0) {
-    for (const turns of tellers) {
+  let sources = sample([...bySource.values()], Infinity, random)
+  while (sources.length > 0) {
+    for (const turns of sources) {
       const next = drawn(turns, random)
       if (next !== undefined) yield next
     }
-    tellers = tellers.filter(({ length }) => length > 0)
+    sources = sources.filter(({ length }) => length > 0)
   }
 }
 
@@ -123,7 +127,7 @@ function* inTurns(
  * Whom to dial now, and when to think again (`Infinity`: when something changes), while there are fewer than `target`
  * connections and dials. First bootstrap addresses and lost peers that are due, but none that left; then hints at random,
  * each as likely as one of those addresses that was dialed in vain before: many that are gone for good do not keep this
- * node from those that are there. Hints are spread over the parts of the network, and a quarter of the target is dialed
+ * node from those that are there. What is dialed is spread over the parts of the network, and a quarter of the target is dialed
  * even where others have dialed this node so often that it has enough. What the application asked for is dialed again
  * whatever the target.
  *
@@ -142,10 +146,19 @@ export const plan = (
   let nextAt = Infinity
   const missing = Math.max(target - live.size, reserved - outbound.length) + overdue
   const wanted = (): number => Math.min(missing, maxDials) - dialing.size - chosen.length
+  const own = partsOf([
+    ...outbound,
+    ...[...dialing].flatMap((key) => Option.toArray(Either.getRight(PeerAddresses.parse(key))))
+  ])
   const choose = (...[candidate, id]: Choice): void => {
     chosen.push(candidate)
     if (id !== undefined) taken.add(id)
+    own.add(candidate.address)
   }
+  /** First where this node is not yet, then wherever it may go: whoever owns one part of the network is not all it knows. */
+  const isCrowded = (address: PeerAddress): boolean =>
+    PeerAddresses.group(address.host) !== undefined && own.count(address) >= perGroup
+  const later: Array<Choice> = []
 
   /** Not before; `Infinity` too is a time that never comes. */
   const isLater = (dueAt: number): boolean => {
@@ -160,30 +173,25 @@ export const plan = (
     const peer = peerOf(book, id)
     if (peer?.status === "left") continue
     if (PeerBook.isGivenUp(record, now) || isLater(Math.max(record.nextAt, peer?.avoidUntil ?? 0))) continue
-    if (peer?.isRequested === true ? chosen.length + dialing.size < maxDials : wanted() > 0 && record.attempts === 0) {
+    const isFirst = record.attempts === 0 && (record.isBootstrap || !isCrowded(address))
+    if (peer?.isRequested === true ? chosen.length + dialing.size < maxDials : wanted() > 0 && isFirst) {
       choose({ address, hint: undefined }, id)
     } else again.push(record)
   }
 
   function* lost(): Generator<Choice> {
-    for (const { address, id } of again) {
-      if (id === undefined || !taken.has(id)) yield [{ address, hint: undefined }, id]
+    for (const { address, id, isBootstrap } of again) {
+      if (id !== undefined && taken.has(id)) continue
+      const choice: Choice = [{ address, hint: undefined }, id]
+      if (isCrowded(address) && !isBootstrap) later.push(choice)
+      else yield choice
     }
-  }
-
-  const crowded = (address: PeerAddress): number => {
-    const group = PeerAddresses.group(address.host)
-    if (group === undefined) return 0
-    const all = [...outbound, ...chosen.map((candidate) => candidate.address)]
-    return all.filter(({ host }) => PeerAddresses.group(host) === group).length
   }
 
   const isChosen = (key: string): boolean => chosen.some(({ address }) => address.toString() === key)
 
   function* told(): Generator<Choice> {
     const held = PeerBook.heldByLive(book)
-    // First where this node is not yet, then wherever it may go: whoever owns one part of the network is not all it knows.
-    const later: Array<readonly [address: PeerAddress, id: NodeId]> = []
     for (const { id, telling } of inTurns(book.hints, random)) {
       if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue
       const address = telling.addresses.find((other) => {
@@ -191,11 +199,8 @@ export const plan = (
         return !dialing.has(key) && !HashMap.has(book.addresses, key) && !held.has(key) && !isChosen(key)
       })
       if (address === undefined) continue
-      if (crowded(address) >= perGroup) later.push([address, id])
+      if (isCrowded(address)) later.push([{ address, hint: id }, id])
       else yield [{ address, hint: id }, id]
-    }
-    for (const [address, id] of later) {
-      if (!taken.has(id) && !isChosen(address.toString())) yield [{ address, hint: id }, id]
     }
   }
 
@@ -206,7 +211,54 @@ export const plan = (
     if (next === undefined || next.done === true) sources.splice(index, 1)
     else choose(...next.value)
   }
+  for (const [candidate, id] of later) {
+    if (wanted() <= 0) break
+    if ((id === undefined || !taken.has(id)) && !isChosen(candidate.address.toString())) choose(candidate, id)
+  }
   return { dial: chosen, nextAt }
+}
+
+/** How many addresses are in the same part of the network. */
+const partsOf = (addresses: ReadonlyArray<PeerAddress>) => {
+  const counts = new Map<string, number>()
+  const partOf = ({ host }: PeerAddress): string => PeerAddresses.group(host) ?? ""
+  const count = (address: PeerAddress): number => counts.get(partOf(address)) ?? 0
+  const add = (address: PeerAddress): void => void counts.set(partOf(address), count(address) + 1)
+  for (const address of addresses) add(address)
+  return { add, count }
+}
+
+/**
+ * Of the peers that this node has dialed, those that may give way to others: of `ids`, the ones in the part of the network
+ * in which it has dialed most. So whatever it is told, no part of the network comes to be all that it chose itself.
+ *
+ * @since 0.1.0
+ * @category decisions
+ */
+export const crowded = (
+  outbound: ReadonlyMap<NodeId, PeerAddress>,
+  ids: ReadonlyArray<NodeId>
+): ReadonlyArray<NodeId> => {
+  const parts = partsOf([...outbound.values()])
+  const countOf = (id: NodeId): number => {
+    const address = outbound.get(id)
+    return address === undefined ? 0 : parts.count(address)
+  }
+  const most = Math.max(...ids.map(countOf))
+  return ids.filter((id) => countOf(id) === most)
+}
+
+/** One at random from a part of the network at random: many that are in one part are as likely as one that is in another. */
+const fromAnyPart = (candidates: ReadonlyArray<Candidate>, random: () => number): Candidate | undefined => {
+  const byPart = new Map<string, Array<Candidate>>()
+  for (const candidate of candidates) {
+    const part = PeerAddresses.group(candidate.address.host) ?? ""
+    const others = byPart.get(part)
+    if (others === undefined) byPart.set(part, [candidate])
+    else others.push(candidate)
+  }
+  const [part] = sample([...byPart.values()], 1, random)
+  return part === undefined ? undefined : sample(part, 1, random)[0]
 }
 
 /** The share of the target that this node dials itself, however many dial it: so that those cannot be all it knows. */
@@ -250,12 +302,8 @@ export const heal = (book: PeerBook.State, view: HealView): Candidate | undefine
     .map(({ address }): Candidate => ({ address, hint: undefined }))
   const remembered = [...HashMap.values(book.peers)].flatMap(({ addresses, id }) => oneOf(id, addresses))
   const others = [...remembered, ...told(self)]
-  const [chosen] = sample(
-    bootstrap.length > 0 && (others.length === 0 || random() < 0.5) ? bootstrap : others,
-    1,
-    random
-  )
-  return chosen
+  const isBootstrapsTurn = bootstrap.length > 0 && (others.length === 0 || random() < 0.5)
+  return isBootstrapsTurn ? sample(bootstrap, 1, random)[0] : fromAnyPart(others, random)
 }
 
 /**
@@ -265,7 +313,7 @@ export const heal = (book: PeerBook.State, view: HealView): Candidate | undefine
  * @category decisions
  */
 export const healInstead = (book: PeerBook.State, view: HealView, full: NodeId): Candidate | undefined =>
-  sample(choices(book, view).told(full), 1, view.random)[0]
+  fromAnyPart(choices(book, view).told(full), view.random)
 
 /** Who may be dialed to heal. */
 const choices = (book: PeerBook.State, view: HealView) => {
@@ -524,9 +572,7 @@ export const make = Effect.gen(function* () {
       const { dial, nextAt } = plan(book.get(), {
         now: deadlines.now(),
         live: new Set(pool.unsafeLive().keys()),
-        outbound: [...pool.unsafeLive().values()].flatMap(({ direction, remote }) =>
-          direction === "outbound" ? [remote] : []
-        ),
+        outbound: [...outbound().values()],
         dialing: pool.dialing(),
         overdue: overdue.size,
         target: config.targetPeers,
@@ -548,11 +594,16 @@ export const make = Effect.gen(function* () {
   const isWanted = (id: NodeId): boolean => peerOf(book.get(), id)?.isRequested === true || pool.isBusy(id)
 
   /** Connections that this node made and nobody needs. */
-  const spare = (): ReadonlyArray<NodeId> =>
-    [...pool.unsafeLive()].flatMap(([id, { direction }]) => (direction === "outbound" && !isWanted(id) ? [id] : []))
+  const spare = (): ReadonlyArray<NodeId> => [...outbound().keys()].filter((id) => !isWanted(id))
+
+  const outbound = (): ReadonlyMap<NodeId, PeerAddress> => {
+    const dialed = new Map<NodeId, PeerAddress>()
+    for (const [id, { direction, remote }] of pool.unsafeLive()) if (direction === "outbound") dialed.set(id, remote)
+    return dialed
+  }
 
   const giveUpOne = (ids: ReadonlyArray<NodeId>): Effect.Effect<void> => {
-    const [leaving] = sample(ids, 1, random)
+    const [leaving] = sample(crowded(outbound(), ids), 1, random)
     return leaving === undefined ? Effect.void : pool.giveUp(leaving)
   }
 

@@ -175,8 +175,8 @@ export const dropBootstrap = (state: State, address: PeerAddress.PeerAddress): S
 })
 
 /**
- * A connection to a node is open. What was in vain before is kept until it has lasted; over the limit, the peer not
- * connected for longest is forgotten.
+ * A connection to a node is open. What was in vain before is kept until it has lasted; over the limit, a peer not
+ * connected is forgotten: where most of them are, the one for longest.
  *
  * @since 0.1.0
  * @category transitions
@@ -269,12 +269,20 @@ export const heldByLive = (state: State): ReadonlySet<string> => {
   return held
 }
 
+/** Of those in the part of the network that most are in: who comes under ever new names forgets itself. */
 const forgetOldest = (state: State, limits: Limits): State => {
   if (HashMap.size(state.peers) <= limits.peers) return state
-  let oldest: PeerRecord | undefined
+  const parts = new Map<string, { count: number; oldest: PeerRecord }>()
   for (const peer of HashMap.values(state.peers)) {
-    if (!isLive(peer) && (oldest === undefined || peer.since < oldest.since)) oldest = peer
+    if (isLive(peer)) continue
+    const part = PeerAddress.group(peer.address.host) ?? ""
+    const before = parts.get(part)
+    const oldest = before === undefined || peer.since < before.oldest.since ? peer : before.oldest
+    parts.set(part, { count: (before?.count ?? 0) + 1, oldest })
   }
+  let largest: { readonly count: number; readonly oldest: PeerRecord } | undefined
+  for (const part of parts.values()) if (largest === undefined || part.count > largest.count) largest = part
+  const oldest = largest?.oldest
   if (oldest === undefined) return state
   const { id } = oldest
   return {

@@ -2,8 +2,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as HashMap from "effect/HashMap"
 import * as Discovery from "../../src/Discovery.js"
+import type { Identity } from "../../src/Connection.js"
 import * as NodeId from "../../src/NodeId.js"
-import type * as PeerAddress from "../../src/PeerAddress.js"
+import * as PeerAddress from "../../src/PeerAddress.js"
 import * as PeerBook from "../../src/PeerBook.js"
 
 const limits: PeerBook.Limits = { peers: 4_096, hints: 1_024, hintsPerTeller: 64 }
@@ -133,5 +134,107 @@ describe("A node that hostile ones surround", () => {
       assert.strictEqual(outbound.length, 8, "a quarter of the target")
       assert.isAtMost(outbound.filter(isHostile).length, 2, `with seed ${seed}`)
     }
+  })
+
+  const idle = {
+    now: 0,
+    live: new Set<NodeId.NodeId>(),
+    dialing: new Set<string>(),
+    target: 0,
+    self,
+    interval: 30_000
+  }
+
+  it("hears itself, and each part of the network, as often as a part in which hundreds tell it something", () => {
+    let state = tell(PeerBook.empty, self, [honest(1)], undefined)
+    for (let n = 0; n < 200; n++) state = tell(state, `hostile-${n}`, [hostile(1_000 + n)], "66.6")
+    let first = 0
+    for (let seed = 1; seed <= 200; seed++) {
+      const view = { ...idle, live: new Set<NodeId.NodeId>(), target: 1, maxDials: 1, random: seeded(seed * 7_919) }
+      if (Discovery.plan(state, view).dial.some(({ address }) => !isHostile(address))) first++
+    }
+    assert.isAbove(first, 50, "of 200")
+  })
+
+  it("dials no more than two in a part of the network at a time where it knows others, those under way counted", () => {
+    let state = tell(PeerBook.empty, "friend", [honest(1), honest(2)], "10.200")
+    state = tell(
+      state,
+      "liar",
+      Array.from({ length: 64 }, (_, n) => hostile(n)),
+      "66.6"
+    )
+    const dialing = new Set(["66.6.9.1:9470", "66.6.9.2:9470"])
+    for (let seed = 1; seed <= 20; seed++) {
+      const { dial } = Discovery.plan(state, { ...idle, dialing, target: 4, maxDials: 4, random: seeded(seed) })
+      assert.deepStrictEqual(
+        dial.map(({ address }) => isHostile(address)),
+        [false, false]
+      )
+    }
+  })
+
+  it("heals to one of another part of the network as often as to one of hundreds that it remembers of one part", () => {
+    let state = tell(
+      PeerBook.empty,
+      self,
+      Array.from({ length: 4 }, (_, n) => honest(n)),
+      undefined
+    )
+    state = tell(
+      state,
+      self,
+      Array.from({ length: 60 }, (_, n) => hostile(n)),
+      undefined
+    )
+    let toHonest = 0
+    for (let seed = 1; seed <= 200; seed++) {
+      const chosen = Discovery.heal(state, { ...idle, random: seeded(seed * 7_919) })
+      if (chosen !== undefined && !isHostile(chosen.address)) toHonest++
+    }
+    assert.isAbove(toHonest, 130, "of 200: four parts of five")
+  })
+
+  it("lets one give way of the part of the network in which it has dialed most", () => {
+    const at = (host: string) => PeerAddress.make(host, 9470)
+    const ids = ["a", "b", "c", "d"].map((id) => NodeId.make(id))
+    const [a, b, c, d] = ids as [NodeId.NodeId, NodeId.NodeId, NodeId.NodeId, NodeId.NodeId]
+    const outbound = new Map([
+      [a, at("10.1.0.1")],
+      [b, at("66.6.0.1")],
+      [c, at("66.6.0.2")],
+      [d, at("10.2.0.1")]
+    ])
+    assert.deepStrictEqual(Discovery.crowded(outbound, ids), [b, c])
+    assert.deepStrictEqual(Discovery.crowded(outbound, [a, c, d]), [c], "the other one is wanted")
+    assert.deepStrictEqual(Discovery.crowded(outbound, [a, d]), [a, d])
+    assert.deepStrictEqual(Discovery.crowded(outbound, []), [])
+  })
+
+  it("forgets none that it met elsewhere, however many names come from one part of the network", () => {
+    const identity = (id: string): Identity => ({
+      id: NodeId.make(id),
+      session: "s",
+      relay: true,
+      maxMessageBytes: 65_536,
+      listen: [PeerAddress.make("0.0.0.0", 9470)],
+      agent: undefined,
+      tags: {}
+    })
+    const few: PeerBook.Limits = { ...limits, peers: 50 }
+    const meet = (state: PeerBook.State, { addresses, id }: ReturnType<typeof entry>, at: number): PeerBook.State => {
+      const address = PeerAddress.make(addresses[0]?.host ?? "", 9470)
+      const peer = { identity: { ...identity(id), listen: [address] }, direction: "inbound" as const, address }
+      const met = PeerBook.connected(state, { ...peer, dialed: undefined, openedAt: at }, at, few)
+      const error = { _tag: "ConnectionLost", message: "lost" }
+      const ending = { status: "dead" as const, error, failures: 1, avoidFor: 0, redial: undefined }
+      return PeerBook.ended(met, NodeId.make(id), ending, at, at)
+    }
+    let state = PeerBook.empty
+    for (let n = 0; n < 10; n++) state = meet(state, honest(n), n)
+    for (let n = 0; n < 500; n++) state = meet(state, hostile(n), 100 + n)
+    const ids = [...HashMap.keys(state.peers)]
+    assert.isAtMost(ids.length, 50)
+    assert.strictEqual(ids.filter((id) => id.startsWith("honest-")).length, 10)
   })
 })

@@ -1,0 +1,107 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import net from "node:net"
+import * as Hellos from "../../src/node/Hellos.js"
+import { rounds, until } from "../utils/links.js"
+
+/** A listener whose sockets wait for their turn, and in which order they got it. Scope: closes both. */
+const listening = Effect.gen(function* () {
+  const begun: Array<{ readonly said: Buffer; readonly at: number }> = []
+  let turns = 0
+  const next = (): void => {
+    turns++
+    immediate = setImmediate(next)
+  }
+  let immediate = setImmediate(next)
+  const accepted = new Set<net.Socket>()
+  const isTaken = yield* Hellos.make((socket) => {
+    begun.push({ said: (socket.read() as Buffer | null) ?? Buffer.alloc(0), at: turns })
+  })
+  const server = yield* Effect.acquireRelease(
+    Effect.async<net.Server>((resume) => {
+      const made = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
+        accepted.add(socket)
+        socket.on("error", () => {}).once("close", () => accepted.delete(socket))
+        isTaken(socket)
+      })
+      made.listen(0, "127.0.0.1", () => resume(Effect.succeed(made)))
+    }),
+    (made) =>
+      Effect.sync(() => {
+        made.close()
+        for (const socket of accepted) socket.destroy()
+        clearImmediate(immediate)
+      })
+  )
+  const { port } = server.address() as net.AddressInfo
+  const dial = Effect.acquireRelease(
+    Effect.async<net.Socket>((resume) => {
+      const socket = net.connect({ host: "127.0.0.1", port, noDelay: true }, () => resume(Effect.succeed(socket)))
+      socket.on("error", () => {})
+    }),
+    (socket) => Effect.sync(() => socket.destroy())
+  )
+  return { accepted, begun, dial }
+})
+
+/** A first record of that many bytes. */
+const record = (bytes: number, fill = 1): Buffer =>
+  Buffer.concat([Buffer.from([0x16, 3, 1, bytes >> 8, bytes & 255]), Buffer.alloc(bytes, fill)])
+
+describe("Hellos", () => {
+  it.scopedLive("begins nothing for one that says nothing, or half of it, and forgets it when it goes", () =>
+    Effect.gen(function* () {
+      const { accepted, begun, dial } = yield* listening
+      const silent = yield* dial
+      const half = yield* dial
+      half.write(record(100).subarray(0, 50))
+      yield* until(() => accepted.size === 2)
+      yield* rounds(50)
+      assert.lengthOf(begun, 0)
+      silent.end()
+      half.end()
+      yield* until(() => accepted.size === 0)
+      assert.lengthOf(begun, 0)
+    })
+  )
+
+  it.scopedLive("gives back all that was said, however it was cut", () =>
+    Effect.gen(function* () {
+      const { begun, dial } = yield* listening
+      const hello = record(40)
+      const socket = yield* dial
+      for (const byte of hello) {
+        socket.write(Buffer.from([byte]))
+        yield* rounds(2)
+      }
+      yield* until(() => begun.length === 1)
+      assert.deepStrictEqual(begun[0]?.said, hello)
+    })
+  )
+
+  it.scopedLive("begins at once with what is no TLS, which can then be told", () =>
+    Effect.gen(function* () {
+      const { begun, dial } = yield* listening
+      const socket = yield* dial
+      socket.write("{")
+      yield* until(() => begun.length === 1)
+      const long = yield* dial
+      long.write(Buffer.from([0x16, 3, 1, 0xff, 0xff]))
+      yield* until(() => begun.length === 2)
+    })
+  )
+
+  it.scopedLive("begins one at a time, with a turn of the event loop in between", () =>
+    Effect.gen(function* () {
+      const { begun, dial } = yield* listening
+      const sockets = yield* Effect.forEach(Array.from({ length: 30 }), () => dial)
+      for (const [n, socket] of sockets.entries()) socket.write(record(10, n))
+      yield* until(() => begun.length === 30)
+      for (const [n, { at }] of begun.entries()) if (n > 0) assert.isAbove(at, begun[n - 1]?.at ?? Infinity)
+      assert.sameMembers(
+        begun.map(({ said }) => said.at(-1)),
+        Array.from({ length: 30 }, (_, n) => n)
+      )
+    })
+  )
+})

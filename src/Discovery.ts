@@ -218,10 +218,11 @@ export const plan = (
   return { dial: chosen, nextAt }
 }
 
+const partOf = ({ host }: PeerAddress): string => PeerAddresses.group(host) ?? ""
+
 /** How many addresses are in the same part of the network. */
 const partsOf = (addresses: ReadonlyArray<PeerAddress>) => {
   const counts = new Map<string, number>()
-  const partOf = ({ host }: PeerAddress): string => PeerAddresses.group(host) ?? ""
   const count = (address: PeerAddress): number => counts.get(partOf(address)) ?? 0
   const add = (address: PeerAddress): void => void counts.set(partOf(address), count(address) + 1)
   for (const address of addresses) add(address)
@@ -252,7 +253,7 @@ export const crowded = (
 const fromAnyPart = (candidates: ReadonlyArray<Candidate>, random: () => number): Candidate | undefined => {
   const byPart = new Map<string, Array<Candidate>>()
   for (const candidate of candidates) {
-    const part = PeerAddresses.group(candidate.address.host) ?? ""
+    const part = partOf(candidate.address)
     const others = byPart.get(part)
     if (others === undefined) byPart.set(part, [candidate])
     else others.push(candidate)

@@ -15,6 +15,8 @@ const opening = 200
 /** So long the attacker waits for answers to the last of its hellos, ms. */
 const patience = 2_000
 
+const of = ({ times }, part) => quantile(times, part)
+
 const wait = (ms) => new Promise((resolve) => setTimeout(resolve, ms))
 
 /** The start of a TLS handshake that says that more is to come. */
@@ -54,7 +56,7 @@ export default {
   systems: ["synapse-tls"],
   files: connections + 200,
   seconds: 2,
-  takes: 60,
+  takes: { setup: 3, beside: 8 },
   setup: async ({ start }) => {
     const node = await start("node")
     const address = await node.call("address")
@@ -72,7 +74,6 @@ export default {
     await attacker.call("leave")
     const hello = await during(() => attacker.call("flood", { hello: true }))
     await attacker.call("leave")
-    const of = ({ times }, part) => quantile(times, part)
     return {
       quiet: of(quiet, 0.5) * 1000,
       quiet99: of(quiet, 0.99) * 1000,
@@ -92,14 +93,14 @@ export default {
     honest: async (system, { address }) => {
       const payload = payloadOf(100)
       let times = []
-      let isOver = true
+      const state = { isOver: true }
       let asking = Promise.resolve([])
       const all = await Promise.all(
         Array.from({ length: peers }, async () => (await system.start({})).connect(address))
       )
       const ask = async (peer, index) => {
         await wait((index * pause) / peers)
-        while (!isOver) {
+        while (!state.isOver) {
           const begun = performance.now()
           await peer.request(payload)
           times.push(performance.now() - begun)
@@ -108,12 +109,12 @@ export default {
       }
       return {
         begin: () => {
-          isOver = false
+          state.isOver = false
           times = []
           asking = Promise.all(all.map(ask))
         },
         end: async () => {
-          isOver = true
+          state.isOver = true
           await asking
           return times
         }

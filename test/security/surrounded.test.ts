@@ -27,6 +27,18 @@ const entry = (id: string, host: string) => ({ id: NodeId.make(id), addresses: [
 const honest = (n: number) => entry(`honest-${n}`, `10.${n}.0.1`)
 const hostile = (n: number) => entry(`hostile-${n}`, `66.6.${Math.floor(n / 250)}.${n % 250}`)
 
+const at = (host: string) => PeerAddress.make(host, 9470)
+
+const identity = (id: string): Identity => ({
+  id: NodeId.make(id),
+  session: "s",
+  relay: true,
+  maxMessageBytes: 65_536,
+  listen: [PeerAddress.make("0.0.0.0", 9470)],
+  agent: undefined,
+  tags: {}
+})
+
 const tell = (
   state: PeerBook.State,
   teller: string,
@@ -196,7 +208,6 @@ describe("A node that hostile ones surround", () => {
   })
 
   it("lets one give way of the part of the network in which it has dialed most", () => {
-    const at = (host: string) => PeerAddress.make(host, 9470)
     const ids = ["a", "b", "c", "d"].map((id) => NodeId.make(id))
     const [a, b, c, d] = ids as [NodeId.NodeId, NodeId.NodeId, NodeId.NodeId, NodeId.NodeId]
     const outbound = new Map([
@@ -212,23 +223,14 @@ describe("A node that hostile ones surround", () => {
   })
 
   it("forgets none that it met elsewhere, however many names come from one part of the network", () => {
-    const identity = (id: string): Identity => ({
-      id: NodeId.make(id),
-      session: "s",
-      relay: true,
-      maxMessageBytes: 65_536,
-      listen: [PeerAddress.make("0.0.0.0", 9470)],
-      agent: undefined,
-      tags: {}
-    })
     const few: PeerBook.Limits = { ...limits, peers: 50 }
-    const meet = (state: PeerBook.State, { addresses, id }: ReturnType<typeof entry>, at: number): PeerBook.State => {
+    const meet = (state: PeerBook.State, { addresses, id }: ReturnType<typeof entry>, now: number): PeerBook.State => {
       const address = PeerAddress.make(addresses[0]?.host ?? "", 9470)
       const peer = { identity: { ...identity(id), listen: [address] }, direction: "inbound" as const, address }
-      const met = PeerBook.connected(state, { ...peer, dialed: undefined, openedAt: at }, at, few)
+      const met = PeerBook.connected(state, { ...peer, dialed: undefined, openedAt: now }, now, few)
       const error = { _tag: "ConnectionLost", message: "lost" }
       const ending = { status: "dead" as const, error, failures: 1, avoidFor: 0, redial: undefined }
-      return PeerBook.ended(met, NodeId.make(id), ending, at, at)
+      return PeerBook.ended(met, NodeId.make(id), ending, now, now)
     }
     let state = PeerBook.empty
     for (let n = 0; n < 10; n++) state = meet(state, honest(n), n)

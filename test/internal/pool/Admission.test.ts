@@ -25,6 +25,8 @@ const guarded = (settings: NetworkConfig.Input = {}) =>
 
 const isOpen = ({ isClosed }: { readonly isClosed: boolean }): boolean => !isClosed
 
+const from = (host: string) => Array.from({ length: 20 }, () => host)
+
 describe("handshakeRate", () => {
   it.scoped(
     "lets an address begin as many handshakes as it may have connections, and so many a second from then on",
@@ -56,7 +58,6 @@ describe("handshakeRate", () => {
   it.scoped("does not count loopback, and can be off", () =>
     Effect.gen(function* () {
       const near = yield* guarded({ handshakeRate: 1, maxConnectionsPerIp: 1 })
-      const from = (host: string) => Array.from({ length: 20 }, () => host)
       assert.isTrue((yield* Effect.forEach(from("127.0.0.1"), near.knock)).every(isOpen))
       const off = yield* guarded({ handshakeRate: Option.none(), maxConnectionsPerIp: 20 })
       const some = yield* Effect.forEach(from("10.1.0.1"), off.knock)

@@ -17,6 +17,8 @@ export class MemoryPeer {
   answersPings = false
   /** Told of each message. */
   onMessage: (message: Message) => void = () => {}
+  /** Told when the other end has ended or the connection is closed. */
+  onOver: () => void = () => {}
 
   readonly link: Link
   readonly id: string
@@ -29,9 +31,11 @@ export class MemoryPeer {
       onData: (chunk) => this.take(chunk),
       onEnd: () => {
         this.hasEnded = true
+        this.onOver()
       },
       onClose: () => {
         this.isClosed = true
+        this.onOver()
       }
     })
   }

@@ -394,6 +394,25 @@ export const make = <R = never>(options: Options<R> = {}) =>
         })
       )
 
+    /** What comes after a first attempt, which most often succeeds and is spared the fibers of a race and of retrying. */
+    const tryAgain = (
+      target: PeerAddress.PeerAddress,
+      expect: NodeId.NodeId | undefined,
+      retryFor: Duration.DurationInput,
+      first: ConnectError
+    ): Effect.Effect<Peer, ConnectError> =>
+      whileRunning(
+        Effect.suspend(() => {
+          let failed: ConnectError | undefined = first
+          const attempt = Effect.suspend(() => {
+            const error = failed
+            failed = undefined
+            return error === undefined ? connectOnce(target, expect) : Effect.fail(error)
+          })
+          return attempt.pipe(Effect.retry(Policy.retrySchedule(config, retryFor)), Effect.raceFirst(untilStopped))
+        })
+      )
+
     const connectedPeers = (): ReadonlyArray<Peer> =>
       pool.peers().filter(({ status }) => status === "connected" || status === "suspect")
 
@@ -467,13 +486,17 @@ export const make = <R = never>(options: Options<R> = {}) =>
       stop,
       connect: (given, { id, retryFor = connectFor } = {}) =>
         whileRunning(
-          Effect.gen(function* () {
-            const target = yield* parseAddress(given)
+          Effect.suspend((): Effect.Effect<Peer, ConnectError> => {
+            const target = parseAddress(given)
+            if (Either.isLeft(target)) return Effect.fail(target.left)
             if (id !== undefined && !NodeId.is(id)) {
-              return yield* new AddressInvalid({ detail: `"${id}" is not a node id: 1 to 128 of A-Z a-z 0-9 . _ : -` })
+              const detail = `"${id}" is not a node id: 1 to 128 of A-Z a-z 0-9 . _ : -`
+              return Effect.fail(new AddressInvalid({ detail }))
             }
-            return yield* connectOnce(target, id).pipe(Effect.retry(Policy.retrySchedule(config, retryFor)))
-          }).pipe(Effect.raceFirst(untilStopped))
+            return Effect.catchAll(connectOnce(target.right, id), (error) =>
+              tryAgain(target.right, id, retryFor, error)
+            )
+          })
         ),
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
       access: Effect.sync(pool.access),

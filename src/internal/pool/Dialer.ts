@@ -7,6 +7,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
@@ -15,18 +16,19 @@ import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../../Connection.js"
 import * as NetworkError from "../../NetworkError.js"
-import type { NodeId } from "../../NodeId.js"
 import type * as PeerAddress from "../../PeerAddress.js"
 import * as PeerBook from "../../PeerBook.js"
 import * as Policy from "../../Policy.js"
-import type { Link } from "../../Transport.js"
+import { OrderedQueue } from "../OrderedQueue.js"
 import type { Admission } from "./Admission.js"
+import * as Attempt from "./Attempt.js"
 import type { DialOptions } from "./Model.js"
-import { localError } from "./Refusals.js"
 import type { State } from "./State.js"
 
 /** Dials that may wait for their turn, over all addresses. */
 const dialQueue = 1024
+
+const nothing = (): void => {}
 
 export interface Dialer {
   readonly dial: (
@@ -40,97 +42,15 @@ export interface Dialer {
 /** Scope: gives up all dials. */
 export const make = (state: State, admission: Admission): Effect.Effect<Dialer, never, Scope.Scope> =>
   Effect.gen(function* () {
-    const { book, config, conflicts, deadlines, dialing, node, report, slots, stats, transport, whenOpen } = state
+    const { book, config, conflicts, deadlines, dialing, node, report, stats } = state
     const backoff = Policy.backoff(config)
     const healingInterval = Duration.toMillis(config.healingInterval)
-    const permits = Effect.unsafeMakeSemaphore(config.dialConcurrency)
-    const dialFibers = yield* FiberSet.make()
-    const forkDial = yield* FiberSet.runtime(dialFibers)<never>()
-
-    const openLink = (address: PeerAddress.PeerAddress): Effect.Effect<Link, NetworkError.ConnectError> =>
-      Effect.suspend(() => {
-        const millis = Duration.toMillis(config.connectTimeout)
-        let arrived: Link | undefined = undefined
-        return transport.dial(address).pipe(
-          Effect.map((link) => (arrived = link)),
-          Effect.timeoutFail({
-            duration: config.connectTimeout,
-            onTimeout: () => new NetworkError.DialTimeout({ address, millis })
-          }),
-          // It may have come in the very moment in which nobody waited for it any more.
-          Effect.onError(() => Effect.sync(() => arrived?.destroy()))
-        )
-      })
-
-    const connectOnce = (
-      address: PeerAddress.PeerAddress,
-      expect: NodeId | undefined
-    ): Effect.Effect<Connection, NetworkError.ConnectError> =>
-      Effect.uninterruptibleMask((restore) =>
-        Effect.gen(function* () {
-          if (!state.hasRoomToDial()) {
-            const detail = "maxPeers is reached"
-            return yield* localError({ remote: address }, { code: "TOO_MANY_CONNECTIONS", detail })
-          }
-          const link = yield* restore(openLink(address))
-          const actual = link.proven?.id
-          if (expect !== undefined && actual !== undefined && actual !== expect) {
-            // It is told nothing, not even who this node is.
-            link.destroy()
-            return yield* new NetworkError.IdentityMismatch({ address, expected: expect, actual })
-          }
-          const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
-          const hello = node.compose("HELLO", state.hello(link))
-          const connection = admission.begin(link, address, (made) =>
-            state.greetings.set(made, {
-              helloId: hello.id,
-              expect,
-              done: (outcome) => Deferred.unsafeDone(result, outcome)
-            })
-          )
-          connection.sendControl(node.encodeOwn(hello))
-          return yield* restore(Deferred.await(result)).pipe(
-            Effect.onInterrupt(() =>
-              Effect.sync(() => {
-                if (state.halfOpen.has(connection)) {
-                  connection.destroy(localError(connection, { code: "SHUTTING_DOWN", detail: "the dial was given up" }))
-                }
-              })
-            )
-          )
-        })
-      ).pipe(Effect.catchTag("DuplicateConnection", (error) => survivorOf(error)))
-
-    /** A dial that was refused as a duplicate has what it wanted: the connection that stays, perhaps in a moment. */
-    const survivorOf = (
-      error: NetworkError.DuplicateConnection
-    ): Effect.Effect<Connection, NetworkError.DuplicateConnection> =>
-      Effect.async((resume) => {
-        const id = error.peer
-        const current = id === undefined ? undefined : slots.get(id)?.current
-        if (id === undefined || current !== undefined) {
-          return resume(current === undefined ? Effect.fail(error) : Effect.succeed(current))
-        }
-        const waiting = whenOpen.get(id) ?? new Set()
-        whenOpen.set(id, waiting)
-        const tell = (connection: Connection): void => {
-          cancel()
-          resume(Effect.succeed(connection))
-        }
-        const forget = (): void => {
-          waiting.delete(tell)
-          if (waiting.size === 0) whenOpen.delete(id)
-        }
-        const cancel = deadlines.after(state.handshakeTimeout, () => {
-          forget()
-          resume(Effect.fail(error))
-        })
-        waiting.add(tell)
-        return Effect.sync(() => {
-          cancel()
-          forget()
-        })
-      })
+    const fibers = yield* FiberSet.make()
+    const attempt = Attempt.make(state, admission, yield* FiberSet.runtime(fibers)<never>())
+    /** Attempts under way, and those that wait for their turn. */
+    let active = 0
+    let isHandingOut = false
+    const waiting = new OrderedQueue<() => void>()
 
     /** A dial refused as a duplicate, where no other connection came, may meet a conflict of ids. */
     const pauseAfter = (error: NetworkError.ConnectError, now: number): number => {
@@ -192,38 +112,57 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
       })
     }
 
+    /** Gives their turn to those that wait; also where an attempt is over at once, one after the other. */
+    const next = (): void => {
+      if (isHandingOut) return
+      isHandingOut = true
+      while (active < config.dialConcurrency) {
+        const begin = waiting.shift()
+        if (begin === undefined) break
+        begin()
+      }
+      isHandingOut = false
+    }
+
     const start = (
       address: PeerAddress.PeerAddress,
-      options: DialOptions
+      { expect, hint, isOnce = false }: DialOptions
     ): Effect.Effect<Connection, NetworkError.ConnectError> => {
       const key = address.toString()
       const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
-      dialing.set(key, result)
-      const fiber = forkDial(
-        permits
-          .withPermits(1)(connectOnce(address, options.expect))
-          .pipe(
-            Effect.tap((connection) =>
-              Effect.sync(() => {
-                const { hint: hinted } = options
-                if (hinted !== undefined && connection.identity?.id !== hinted) {
-                  book.update((before) => PeerBook.dropHint(before, hinted, address))
-                }
-              })
-            ),
-            Effect.tapError((error) => Effect.sync(() => onFailed(address, error, options.isOnce === true)))
-          )
-      )
-      // An observer also hears of a fiber that was interrupted before its first step.
-      fiber.addObserver((exit) => {
+      let isActive = false
+      let stop = nothing
+      const settle = (outcome: Attempt.Outcome): void => {
         dialing.delete(key)
-        Deferred.unsafeDone(
-          result,
-          Exit.isFailure(exit) && Cause.isInterrupted(exit.cause)
-            ? Effect.fail(new NetworkError.NetworkNotRunning())
-            : exit
-        )
+        Deferred.unsafeDone(result, outcome)
+        if (!isActive) return
+        active--
+        next()
+      }
+      const done = (outcome: Attempt.Outcome): void => {
+        if (Exit.isSuccess(outcome)) {
+          if (hint !== undefined && outcome.value.identity?.id !== hint) {
+            book.update((before) => PeerBook.dropHint(before, hint, address))
+          }
+        } else {
+          const failure = Cause.failureOrCause(outcome.cause)
+          if (Either.isLeft(failure)) onFailed(address, failure.left, isOnce)
+        }
+        settle(outcome)
+      }
+      dialing.set(key, {
+        result,
+        giveUp: () => {
+          stop()
+          settle(Exit.fail(new NetworkError.NetworkNotRunning()))
+        }
       })
+      waiting.push(() => {
+        active++
+        isActive = true
+        stop = attempt(address, expect, done)
+      })
+      next()
       return Deferred.await(result)
     }
 
@@ -251,7 +190,7 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
         if (!state.isRunning) return Effect.fail(new NetworkError.NetworkNotRunning())
         const current = dialing.get(address.toString())
         if (current !== undefined) {
-          return join(address, options, current)
+          return join(address, options, current.result)
         }
         return dialing.size >= dialQueue
           ? Effect.fail(new NetworkError.DialQueueFull({ address, limit: dialQueue }))
@@ -259,10 +198,12 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
       })
 
     const clear = Effect.suspend(() => {
-      // All at once: one after the other, each would hand its turn to dial to the next.
-      for (const fiber of dialFibers) fiber.unsafeInterruptAsFork(FiberId.none)
-      return FiberSet.clear(dialFibers)
+      // First those that wait, or each that is given up would hand its turn to the next.
+      waiting.clear()
+      for (const { giveUp } of dialing.values()) giveUp()
+      return FiberSet.clear(fibers)
     })
+    yield* Effect.addFinalizer(() => clear)
 
     return { dial, clear }
   })

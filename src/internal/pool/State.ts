@@ -53,6 +53,12 @@ export interface Greeting {
   readonly done: (result: Either.Either<Connection, NetworkError.ConnectError>) => void
 }
 
+/** A dial under way, or waiting for its turn: what comes of it, for whoever waits. */
+export interface Dial {
+  readonly result: Deferred.Deferred<Connection, NetworkError.ConnectError>
+  readonly giveUp: () => void
+}
+
 /** Handles a type of the protocol; what it returns is what is wrong with the message. */
 export type ProtocolHandler = (connection: Connection, envelope: Envelope) => string | undefined
 
@@ -114,7 +120,8 @@ export const make = Effect.gen(function* () {
     /** Those whose handshake is not done. */
     halfOpen: new Set<Connection>(),
     greetings: new Map<Connection, Greeting>(),
-    dialing: new Map<string, Deferred.Deferred<Connection, NetworkError.ConnectError>>(),
+    /** By the address dialed. */
+    dialing: new Map<string, Dial>(),
     whenOpen: new Map<NodeId, Set<(connection: Connection) => void>>(),
     whenClosed: new Set<() => void>(),
 

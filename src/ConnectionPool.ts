@@ -97,6 +97,8 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
       handler: (connection: Connection, envelope: Envelope) => string | undefined
     ) => void
     readonly setReceiver: (receiver: Receiver) => void
+    /** Tells of each peer that is connected, in the moment in which it is: what is sent then goes out with the HELLO. */
+    readonly onOpened: (tell: (connection: Connection) => void) => void
     readonly peers: () => ReadonlyArray<Peer>
     readonly peer: (id: NodeId) => Peer | undefined
   }
@@ -189,6 +191,9 @@ export const make = Effect.gen(function* () {
     },
     setReceiver: (receiver) => {
       state.receiver = receiver
+    },
+    onOpened: (tell) => {
+      state.opened = tell
     },
     peers: peers.all,
     peer: peers.get

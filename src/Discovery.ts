@@ -68,7 +68,7 @@ export interface Candidate {
  */
 export interface View {
   readonly now: number
-  readonly live: ReadonlySet<NodeId>
+  readonly live: Pick<ReadonlySet<NodeId>, "has" | "size">
   /** Where this node has dialed those of them that it dialed itself. Default: not known, and nothing follows from it. */
   readonly outbound?: ReadonlyArray<PeerAddress>
   /** Addresses being dialed. */
@@ -360,6 +360,8 @@ const listLimit = 32
 const announceTo = 8
 const announceEvery = 1000
 
+const nothing = (): void => {}
+
 /** A peer's questions that wait for an answer: more than these are forgotten. */
 const maxQuestions = 4
 
@@ -385,13 +387,10 @@ export const make = Effect.gen(function* () {
   /** Requests for lists that are not answered yet, by connection. */
   const questions = new WeakMap<Connection, Set<string>>()
   const rates = new WeakMap<Connection, RateLimit>()
-  let wake: (() => void) | undefined
-  let isPoked = false
+  /** Set while it runs. */
+  let whenPoked: (() => void) | undefined
 
-  const poke = (): void => {
-    isPoked = true
-    wake?.()
-  }
+  const poke = (): void => whenPoked?.()
 
   // --- Lists ---
 
@@ -526,21 +525,6 @@ export const make = Effect.gen(function* () {
     { discard: true, concurrency: "unbounded" }
   )
 
-  const thinkAgain = (nextAt: number): Effect.Effect<void> =>
-    Effect.async((resume) => {
-      if (isPoked) return resume(Effect.void)
-      const cancel = deadlines.after(nextAt - deadlines.now(), () => wake?.())
-      wake = () => {
-        wake = undefined
-        cancel()
-        resume(Effect.void)
-      }
-      return Effect.sync(() => {
-        wake = undefined
-        cancel()
-      })
-    })
-
   /** Also where the connection that stays is another than the one dialed, which the address is then not known by. */
   const remember = (address: PeerAddress, { identity }: Connection): void => {
     if (identity === undefined || !pool.unsafeLive().has(identity.id)) return
@@ -548,11 +532,17 @@ export const make = Effect.gen(function* () {
   }
 
   const dialing = Effect.gen(function* () {
-    const fibers = yield* FiberSet.make()
+    const fork = yield* FiberSet.makeRuntime<never>()
     const overdue = new Set<PeerAddress>()
+    /** A look at the book is on its way. */
+    let isDue = false
+    let isLooking = false
+    let restsUntil = 0
+    let cancel = nothing
+
     const dialOne = ({ address, hint }: Candidate): Effect.Effect<void> =>
       Effect.suspend(() => {
-        const cancel = deadlines.after(answerWithin, () => {
+        const cancelWaiting = deadlines.after(answerWithin, () => {
           overdue.add(address)
           poke()
         })
@@ -561,18 +551,23 @@ export const make = Effect.gen(function* () {
           Effect.ignore,
           Effect.ensuring(
             Effect.sync(() => {
-              cancel()
+              cancelWaiting()
               overdue.delete(address)
               poke()
             })
           )
         )
       })
-    while (true) {
-      isPoked = false
+
+    const look = (): void => {
+      cancel()
+      isDue = false
+      isLooking = true
+      const now = deadlines.now()
+      const live = pool.unsafeLive()
       const { dial, nextAt } = plan(book.get(), {
-        now: deadlines.now(),
-        live: new Set(pool.unsafeLive().keys()),
+        now,
+        live,
         outbound: [...outbound().values()],
         dialing: pool.dialing(),
         overdue: overdue.size,
@@ -580,14 +575,37 @@ export const make = Effect.gen(function* () {
         maxDials: config.dialConcurrency,
         random
       })
-      for (const candidate of dial) yield* FiberSet.run(fibers, dialOne(candidate))
-      // The dials just begun count as such only once their fibers have run.
-      yield* Effect.yieldNow()
+      cancel = deadlines.after(nextAt - now, look)
       // A look at the whole book takes longer the longer that is: where a thousand nodes connect at once, not after each.
-      const pause = Math.min(longestPause, Math.floor(HashMap.size(book.get().peers) / peersPerMilli))
-      if (pause > 0) yield* Effect.sleep(pause)
-      yield* thinkAgain(nextAt)
+      restsUntil = now + Math.min(longestPause, Math.floor(HashMap.size(book.get().peers) / peersPerMilli))
+      for (const candidate of dial) fork(dialOne(candidate))
+      isLooking = false
     }
+
+    /** What happens in one turn is looked at once. */
+    const lookSoon = (): void => {
+      if (isDue) return
+      isDue = true
+      const rest = restsUntil - deadlines.now()
+      if (rest > 0 || isLooking) {
+        cancel()
+        cancel = deadlines.after(rest, look)
+      } else {
+        queueMicrotask(() => {
+          if (isDue) look()
+        })
+      }
+    }
+
+    yield* Effect.async<never>(() => {
+      whenPoked = lookSoon
+      look()
+      return Effect.sync(() => {
+        whenPoked = undefined
+        isDue = false
+        cancel()
+      })
+    })
   }).pipe(Effect.scoped)
 
   // --- Healing ---
@@ -626,7 +644,7 @@ export const make = Effect.gen(function* () {
 
   const healView = (): HealView => ({
     now: deadlines.now(),
-    live: new Set(pool.unsafeLive().keys()),
+    live: pool.unsafeLive(),
     dialing: pool.dialing(),
     target: config.targetPeers,
     self: node.id,

@@ -9,10 +9,12 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as FiberRef from "effect/FiberRef"
 import * as HashMap from "effect/HashMap"
 import * as Inspectable from "effect/Inspectable"
 import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
 import { NetworkConfig } from "./NetworkConfig.js"
 import type { NodeId } from "./NodeId.js"
 import type { Direction } from "./Peer.js"
@@ -169,3 +171,16 @@ export const annotatePeer =
   (peer: LoggedPeer) =>
   <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
     Effect.annotateLogs(effect, peerAnnotations(peer))
+
+/**
+ * Logs a line about a peer with {@link peerAnnotations}. The line is put together only where its level is logged.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const logPeer = (level: LogLevel.LogLevel, peer: LoggedPeer, text: () => string): Effect.Effect<void> =>
+  Effect.withFiberRuntime((fiber) =>
+    LogLevel.greaterThan(fiber.getFiberRef(FiberRef.currentMinimumLogLevel), level)
+      ? Effect.void
+      : annotatePeer(peer)(Effect.logWithLevel(level, text()))
+  )

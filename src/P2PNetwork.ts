@@ -11,12 +11,12 @@ import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
+import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as PubSub from "effect/PubSub"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Connection } from "./Connection.js"
 import * as ConnectionPool from "./ConnectionPool.js"
 import * as Discovery from "./Discovery.js"
 import * as Heartbeat from "./Heartbeat.js"
@@ -36,7 +36,7 @@ import type {
   RequestError,
   SendError
 } from "./NetworkError.js"
-import { annotatePeer } from "./NetworkLogger.js"
+import { annotatePeer, logPeer } from "./NetworkLogger.js"
 import * as NetworkStats from "./NetworkStats.js"
 import * as NodeId from "./NodeId.js"
 import type { NodeIdentity } from "./NodeIdentity.js"
@@ -219,11 +219,13 @@ export const make = <R = never>(options: Options<R> = {}) =>
     const lost = (peer: NodeId.NodeId, ids: ReadonlyArray<string>): Effect.Effect<void> =>
       ids.length === 0 ? Effect.void : publish({ _tag: "MessagesLost", peer, ids })
 
-    const onOpened = (connection: Connection, peer: Peer): Effect.Effect<void> =>
+    const onOpened = (peer: Peer): Effect.Effect<void> =>
       Effect.suspend(() => {
-        discovery.met(connection)
         for (const tell of whenConnected) tell()
-        return Effect.zipRight(log(peer, "Info", "peer connected"), publish({ _tag: "PeerConnected", peer }))
+        return Effect.zipRight(
+          logPeer(LogLevel.Info, peer, () => "peer connected"),
+          publish({ _tag: "PeerConnected", peer })
+        )
       })
 
     const onEnded = (
@@ -237,13 +239,13 @@ export const make = <R = never>(options: Options<R> = {}) =>
         yield* lost(peer.id, unsent)
         switch (peer.status) {
           case "left":
-            yield* log(peer, "Info", "peer left")
+            yield* logPeer(LogLevel.Info, peer, () => "peer left")
             return yield* publish({ _tag: "PeerLeft", peer })
           case "dead":
-            yield* log(peer, "Warning", `peer is dead: ${error.message}`)
+            yield* logPeer(LogLevel.Warning, peer, () => `peer is dead: ${error.message}`)
             return yield* publish({ _tag: "PeerDead", peer, error: shown(error) })
           default:
-            yield* log(peer, "Info", `peer ${peer.status}: ${error.message}`)
+            yield* logPeer(LogLevel.Info, peer, () => `peer ${peer.status}: ${error.message}`)
             return yield* publish({ _tag: "PeerDisconnected", peer, error: shown(error) })
         }
       })
@@ -251,7 +253,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
     const onEvent = (event: ConnectionPool.PoolEvent): Effect.Effect<void> => {
       switch (event._tag) {
         case "Opened":
-          return onOpened(event.connection, event.peer)
+          return onOpened(event.peer)
         case "Ended":
           return onEnded(event.peer, event.error, event.unsent)
         case "Restarted":
@@ -263,19 +265,17 @@ export const make = <R = never>(options: Options<R> = {}) =>
           return lost(event.peer, event.unsent)
         case "Suspect":
           return Effect.zipRight(
-            log(event.peer, "Warning", "peer is silent"),
+            logPeer(LogLevel.Warning, event.peer, () => "peer is silent"),
             publish({ _tag: "PeerSuspect", peer: event.peer })
           )
         case "Recovered":
           return Effect.zipRight(
-            log(event.peer, "Info", "peer is heard again"),
+            logPeer(LogLevel.Info, event.peer, () => "peer is heard again"),
             publish({ _tag: "PeerRecovered", peer: event.peer })
           )
         case "HandshakeFailed":
           return Effect.zipRight(
-            Effect.logInfo(`no connection: ${event.error.message}`).pipe(
-              annotatePeer({ ...event, id: event.error.peer })
-            ),
+            logPeer(LogLevel.Info, { ...event, id: event.error.peer }, () => `no connection: ${event.error.message}`),
             publish({ ...event, error: shown(event.error) })
           )
         case "DialFailed":
@@ -298,6 +298,9 @@ export const make = <R = never>(options: Options<R> = {}) =>
           )
       }
     }
+
+    // In the same turn, so that the first question goes out with the HELLO that was answered.
+    pool.onOpened(discovery.met)
 
     const handleEvents = Effect.flatMap(Queue.takeAll(pool.events), (batch) =>
       Effect.forEach(batch, onEvent, { discard: true })
@@ -553,18 +556,18 @@ export const make = <R = never>(options: Options<R> = {}) =>
     return network
   })
 
-const log = (peer: Peer, level: "Info" | "Warning", text: string): Effect.Effect<void> =>
-  (level === "Info" ? Effect.logInfo(text) : Effect.logWarning(text)).pipe(annotatePeer(peer))
-
 const logDialFailure = (event: Extract<ConnectionPool.PoolEvent, { readonly _tag: "DialFailed" }>) => {
-  const text = `dialing failed: ${event.error.message}${
-    event.retryIn === undefined ? "" : `; next attempt in ${Math.round(event.retryIn)} ms`
-  }`
   // The first failure is worth a line, the next ones are more of the same; an attempt that is not made again is somebody's
   // own, who is told.
   const isNews = event.attempts === 1 && event.retryIn !== undefined
-  const line = isNews ? Effect.logInfo(text) : Effect.logDebug(text)
-  return line.pipe(annotatePeer({ address: event.address, direction: "outbound" }))
+  return logPeer(
+    isNews ? LogLevel.Info : LogLevel.Debug,
+    { address: event.address, direction: "outbound" },
+    () =>
+      `dialing failed: ${event.error.message}${
+        event.retryIn === undefined ? "" : `; next attempt in ${Math.round(event.retryIn)} ms`
+      }`
+  )
 }
 
 const dialed = (

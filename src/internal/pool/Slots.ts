@@ -179,7 +179,9 @@ export const make = (state: State, peers: Peers): Slots => {
 
   const reportOpened = (connection: Connection, id: NodeId): void => {
     const peer = peers.get(id)
-    if (peer !== undefined) report({ _tag: "Opened", connection, peer })
+    if (peer === undefined) return
+    report({ _tag: "Opened", connection, peer })
+    state.opened?.(connection)
   }
 
   /** The connection that stays has come: unless the peer has restarted, it was never away, and what was not sent goes there. */

@@ -103,6 +103,7 @@ export const make = Effect.gen(function* () {
     hasTurnedAway: false,
     listening: undefined as PeerAddress.PeerAddress | undefined,
     receiver: undefined as Receiver | undefined,
+    opened: undefined as ((connection: Connection) => void) | undefined,
     handlers: new Map<string, ProtocolHandler>(),
     events,
 

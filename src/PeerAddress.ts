@@ -16,7 +16,9 @@ const encoder = new TextEncoder()
  * @since 0.1.0
  * @category combinators
  */
-export const normalizeHost = (host: string): string => mappedIPv4.exec(host)?.[1] ?? host
+export const normalizeHost = (host: string): string =>
+  // Hardly any host begins so, and lists of many are gone through at each handshake.
+  host.startsWith("::") ? (mappedIPv4.exec(host)?.[1] ?? host) : host
 
 /**
  * A host of up to 253 bytes and a port from 0 to 65535. Compared by value (`Equal.equals`); `toString` gives the

@@ -137,18 +137,23 @@ export class Stats {
   publish(now: number, totals: Totals, open: number): void {
     for (const name of totalNames) {
       this.meters[name].sample(now, totals[name])
-      this.increase(name, directed[name], totals[name])
+      this.increase(name, totals[name], () => directed[name])
     }
-    for (const [name, total] of this.counted) this.increase(name, Metric.tagged(outcomes, "reason", name), total)
-    for (const [tag, total] of this.failed) this.increase(`error ${tag}`, Metric.tagged(errors, "tag", tag), total)
+    for (const [name, total] of this.counted) {
+      this.increase(name, total, () => Metric.tagged(outcomes, "reason", name))
+    }
+    for (const [tag, total] of this.failed)
+      this.increase(`error ${tag}`, total, () => Metric.tagged(errors, "tag", tag))
     // The gauge is the sum over the nodes of the process.
     connections.unsafeModify(open - this.openConnections, [])
     this.openConnections = open
   }
 
-  private increase(name: string, counter: Metric.Metric.Counter<number>, total: number): void {
+  /** Most often nothing has changed: the counter is made only where something has. */
+  private increase(name: string, total: number, counter: () => Metric.Metric.Counter<number>): void {
     const before = this.published.get(name) ?? 0
-    if (total > before) counter.unsafeUpdate(total - before, [])
+    if (total <= before) return
+    counter().unsafeUpdate(total - before, [])
     this.published.set(name, total)
   }
 }

@@ -132,10 +132,56 @@ export type Hello = typeof Hello.Type
  * @since 0.1.0
  * @category decoding
  */
-export const decodeHello = (payload: JsonObject): Either.Either<Hello, string> =>
-  Either.mapLeft(decodeHelloSchema(payload), firstFault)
+export const decodeHello = (payload: JsonObject): Either.Either<Hello, string> => {
+  const hello = plainHello(payload)
+  return hello === undefined ? Either.mapLeft(decodeHelloSchema(payload), firstFault) : Either.right(hello)
+}
 
 const decodeHelloSchema = Schema.decodeUnknownEither(Hello)
+
+const isTags = Schema.is(Tags)
+
+/**
+ * The payload where every member is as it should be, else undefined: what is wrong, the schema says, which takes some 50 µs
+ * at each handshake, and milliseconds at the first.
+ */
+const plainHello = (payload: JsonObject): Hello | undefined => {
+  const { features, listen, maxMessageBytes = defaultLimit, minVersion, network, tags = {}, version } = payload
+  if (!isVersion(version) || !isVersion(minVersion)) return undefined
+  if (typeof network !== "string" || !hasCharacters(network, 128)) return undefined
+  if (!Array.isArray(listen) || listen.length > 16 || !listen.every(isAddress)) return undefined
+  if (!Array.isArray(features) || features.length > 32 || !features.every(isTextOf(64))) return undefined
+  if (!isVersion(maxMessageBytes) || maxMessageBytes < 65_536 || !isTags(tags)) return undefined
+  const { agent, observed, proof, session } = payload
+  if (session !== undefined && !(typeof session === "string" && idPattern.test(session))) return undefined
+  if (observed !== undefined && !isAddress(observed)) return undefined
+  if (agent !== undefined && !isTextOf(256)(agent)) return undefined
+  if (proof !== undefined && typeof proof !== "string") return undefined
+  return {
+    version,
+    minVersion,
+    network,
+    listen: listen.map(normalized),
+    features,
+    ...(session === undefined ? undefined : { session }),
+    ...(observed === undefined ? undefined : { observed: normalized(observed) }),
+    ...(agent === undefined ? undefined : { agent }),
+    maxMessageBytes,
+    tags,
+    ...(proof === undefined ? undefined : { proof })
+  }
+}
+
+const isVersion = (u: unknown): u is number => Number.isSafeInteger(u) && (u as number) >= 0
+
+const isAddress = (u: unknown): u is Address => isObject(u) && isHost(u["host"]) && isPort(u["port"])
+
+const isTextOf =
+  (bytes: number) =>
+  (u: unknown): u is string =>
+    typeof u === "string" && utf8Length(u) <= bytes
+
+const normalized = ({ host, port }: Address): Address => ({ host: normalizeHost(host), port })
 
 const firstFault = (error: ParseResult.ParseError): string => {
   const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]

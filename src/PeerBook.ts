@@ -150,8 +150,9 @@ const isLive = (peer: PeerRecord): boolean => peer.status === "connected" || pee
 
 /** Where a peer may be: the addresses it is known by, and those at which it answered. */
 const placesOf = (state: State, { addresses, id }: Pick<PeerRecord, "addresses" | "id">) => {
-  const met = [...HashMap.values(state.addresses)].filter((record) => record.id === id)
-  return distinct([...addresses, ...met.map(({ address }) => address)])
+  const places = [...addresses]
+  for (const record of HashMap.values(state.addresses)) if (record.id === id) places.push(record.address)
+  return distinct(places)
 }
 
 /**
@@ -561,6 +562,7 @@ export const hinted = (
   let { hints } = state
   let ofGroup = group === undefined ? 0 : countOfGroup(hints, group)
   let tally: Tally | undefined
+  const tallied = (): Tally => (tally ??= tallyOf(hints))
 
   const makeRoom = ({ counts }: Tally): boolean => {
     const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
@@ -574,6 +576,11 @@ export const hinted = (
     return true
   }
 
+  const isFull = (): boolean => {
+    if (group !== undefined && ofGroup >= limits.hintsPerTeller * tellersOfGroup) return true
+    return (tallied().counts.get(teller) ?? 0) >= limits.hintsPerTeller
+  }
+
   for (const entry of entries) {
     if (entry.id === self) continue
     const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
@@ -583,6 +590,8 @@ export const hinted = (
     const others = before === undefined ? told : without(told, teller)
     // Most of what is told has been told before.
     if (isSaid(others, entry.addresses) || (before !== undefined && isSame(before.addresses, entry.addresses))) continue
+    // Most tellers have told as much as they may: their entries need not be looked at further.
+    if (before === undefined && isFull()) continue
     const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
       .filter((address) => addressRecord(state, address).nextAt !== Infinity)
       .slice(0, toldAddresses)
@@ -591,13 +600,10 @@ export const hinted = (
       // What was tried stays until it is given up: nobody can have this node dial one address after the other.
       if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
     } else {
-      if (group !== undefined && ofGroup >= limits.hintsPerTeller * tellersOfGroup) continue
-      tally ??= tallyOf(hints)
-      const count = tally.counts.get(teller) ?? 0
-      if (count >= limits.hintsPerTeller) continue
-      if (tally.total < limits.hints) tally.total++
-      else if (!makeRoom(tally)) continue
-      tally.counts.set(teller, count + 1)
+      const all = tallied()
+      if (all.total < limits.hints) all.total++
+      else if (!makeRoom(all)) continue
+      all.counts.set(teller, (all.counts.get(teller) ?? 0) + 1)
       ofGroup++
     }
     const current = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
@@ -662,11 +668,11 @@ const isSame = (addresses: ReadonlyArray<Place>, places: ReadonlyArray<Place>): 
 export const nodeAt = (state: State, address: PeerAddress.PeerAddress): NodeId | undefined => {
   const known = addressRecord(state, address).id
   if (known !== undefined) return known
-  const key = address.toString()
+  const isThere = ({ host, port }: PeerAddress.PeerAddress): boolean => port === address.port && host === address.host
   let found: PeerRecord | undefined
   for (const peer of HashMap.values(state.peers)) {
     // A node that came back under another id stands beside what it was before.
-    if ((found === undefined || isLive(peer)) && peer.addresses.some((other) => other.toString() === key)) found = peer
+    if ((found === undefined || isLive(peer)) && peer.addresses.some(isThere)) found = peer
   }
   return found?.id
 }

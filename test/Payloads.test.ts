@@ -96,6 +96,68 @@ describe("Payloads.Hello", () => {
     ])
   })
 
+  it("is decoded as its schema says, whatever one or two members are", () => {
+    const bySchema = Schema.decodeUnknownEither(Payloads.Hello)
+    const hosts = fc.constantFrom(
+      "a.example",
+      "",
+      "::",
+      "::ffff:10.0.0.1",
+      "[::1]",
+      "é".repeat(127),
+      "é".repeat(126),
+      1
+    )
+    const ports = fc.constantFrom(0, 9470, 65_535, 65_536, -1, 1.5, "1", null)
+    const address = fc.record({ host: hosts, port: ports, more: fc.boolean() }, { requiredKeys: [] })
+    const number = fc.constantFrom(0, -0, 1, -1, 1.5, 65_535, 65_536, 2 ** 53, 1e300, "1")
+    const text = fc.constantFrom(
+      "",
+      "a",
+      "é".repeat(32),
+      "é".repeat(33),
+      "x".repeat(128),
+      "é".repeat(129),
+      "\n",
+      1,
+      null
+    )
+    const members: { readonly [member: string]: fc.Arbitrary<unknown> } = {
+      version: number,
+      minVersion: number,
+      network: text,
+      listen: fc.oneof(fc.array(address, { maxLength: 3 }), fc.constant(Array(17).fill({ host: "a", port: 1 })), text),
+      features: fc.oneof(fc.array(text, { maxLength: 3 }), fc.constant(Array(33).fill("a")), address),
+      session: text,
+      observed: address,
+      agent: fc.oneof(text, fc.constantFrom("é".repeat(128), "é".repeat(129))),
+      maxMessageBytes: number,
+      tags: fc.oneof(fc.dictionary(fc.string(), fc.oneof(fc.string(), fc.integer()), { maxKeys: 2 }), text),
+      proof: text,
+      other: fc.jsonValue()
+    }
+    const valid = readVectors<PayloadCase>("hello.json").filter(({ result }) => result === "valid")
+    const changed = fc
+      .tuple(
+        fc.constantFrom(...valid.map(({ payload }) => payload)),
+        fc.record(members, { requiredKeys: [] }),
+        fc.subarray(Object.keys(members), { maxLength: 2 })
+      )
+      .map(([payload, others, chosen]) => ({
+        ...payload,
+        ...Object.fromEntries(Object.entries(others).filter(([member]) => chosen.includes(member)))
+      }))
+    fc.assert(
+      fc.property(changed, (payload) => {
+        const decoded = Payloads.decodeHello(payload as Message.JsonObject)
+        const expected = bySchema(payload)
+        if (Either.isLeft(expected)) return assert.isTrue(Either.isLeft(decoded))
+        assert.deepStrictEqual(Either.getOrThrow(decoded), expected.right)
+      }),
+      { numRuns: 500 }
+    )
+  })
+
   it("does not find members in prototypes", () => {
     const { version: _, ...rest } = hello
     const payload = JSON.parse(`{"__proto__":{"version":1},${JSON.stringify(rest).slice(1)}`) as Message.JsonObject

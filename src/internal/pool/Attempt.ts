@@ -6,7 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
@@ -56,7 +56,7 @@ export const make = (
     const fail = (error: NetworkError.ConnectError): void => finish(Exit.fail(error))
 
     const open = (): void => {
-      const fiber = fork(transport.dial(address))
+      const fiber = fork(Effect.suspend(() => transport.dial(address)))
       const giveUp = (): void => {
         cancel()
         fiber.unsafeInterruptAsFork(FiberId.none)

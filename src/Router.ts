@@ -26,7 +26,7 @@ import { nextHops, Routes } from "./internal/Routes.js"
 import { SeenMemory } from "./internal/SeenMemory.js"
 import * as Sending from "./internal/Sending.js"
 import { plain } from "./internal/Utf8.js"
-import { LocalNode } from "./LocalNode.js"
+import { LocalNode, type Routing } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import type { MessageType, Received, RequestType } from "./MessageType.js"
 import { NetworkConfig } from "./NetworkConfig.js"
@@ -245,7 +245,7 @@ export const make = Effect.gen(function* () {
     { relay, timeout }: RequestOptions = {},
     check: () => NetworkError.RequestError | undefined = mayAlways
   ): Effect.Effect<B, NetworkError.RequestError | F> =>
-    Effect.suspend((): Effect.Effect<B, NetworkError.RequestError | F> => {
+    Effect.uninterruptibleMask((restore): Effect.Effect<B, NetworkError.RequestError | F> => {
       const refusal = check()
       if (refusal !== undefined) return Effect.fail(refusal)
       const connection = pool.unsafeLive().get(peer as NodeId)
@@ -253,25 +253,22 @@ export const make = Effect.gen(function* () {
       const encoded = Sending.encodePayload(type, payload)
       if (Either.isLeft(encoded)) return Effect.fail(encoded.left)
       const recipient = peer as NodeId
-      const envelope = node.compose(type.name, encoded.right, {
-        expectsReply: true,
-        ...(isRelayed ? { recipient, ttl: config.broadcastTtl } : {})
-      })
-      const [first, ...others] = isRelayed ? waysTo(envelope) : [connection]
+      const envelope = node.compose(
+        type.name,
+        encoded.right,
+        isRelayed ? { expectsReply: true, recipient, ttl: config.broadcastTtl } : asking
+      )
+      const ways = isRelayed ? waysTo(envelope) : undefined
+      const first = ways === undefined ? connection : ways[0]
       if (first === undefined) return Effect.fail(new NetworkError.PeerNotConnected({ peer }))
       const frame = sending.encodeFor(first, envelope)
       if (Either.isLeft(frame)) return Effect.fail(frame.left)
-      const fitting = others.filter((way): way is Connection => way !== undefined && Sending.fits(way, frame.right))
+      const others = ways?.filter((way) => way !== first && Sending.fits(way, frame.right))
+      const millis = timeout === undefined ? requestTimeout : Duration.toMillis(timeout)
       return requests.ask(
-        {
-          id: envelope.id,
-          peer: recipient,
-          frame: frame.right,
-          ways: [first, ...fitting],
-          isRelayed,
-          millis: timeout === undefined ? requestTimeout : Duration.toMillis(timeout)
-        },
-        type
+        new Requests.Request(envelope.id, recipient, frame.right, first, others, millis),
+        type,
+        restore
       )
     })
 
@@ -548,6 +545,8 @@ export const make = Effect.gen(function* () {
 })
 
 const mayAlways = (): undefined => undefined
+
+const asking: Routing = { expectsReply: true }
 
 const isTaken = (way: Connection, frame: Uint8Array, id: string): boolean =>
   Sending.fits(way, frame) && way.outbox.offer({ frame, id })

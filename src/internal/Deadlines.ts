@@ -55,16 +55,57 @@ export const granularityMillis = 10
 /** Effect's live clock takes a longer sleep for an endless one. */
 const longestSleepMillis = 2 ** 31 - 1
 
-interface Entry {
-  readonly deadline: number
-  readonly fire: () => void
+/** What is due at a time: in a list through the entries themselves, since an entry of a Set costs several times as much. */
+class Bucket {
+  readonly at: number
+  /** Index in the heap, -1 once taken out. */
+  position = -1
+  first: Entry | undefined
+  last: Entry | undefined
+
+  constructor(at: number) {
+    this.at = at
+  }
+
+  add(entry: Entry): void {
+    entry.before = this.last
+    if (this.last === undefined) this.first = entry
+    else this.last.after = entry
+    this.last = entry
+  }
+
+  /** In order of adding. */
+  entries(): Array<Entry> {
+    const entries: Array<Entry> = []
+    for (let entry = this.first; entry !== undefined; entry = entry.after) entries.push(entry)
+    return entries
+  }
+
+  /** What is taken out points at nothing any more: old and dead it would keep the young ones that come later. */
+  remove(entry: Entry): void {
+    const { after, before } = entry
+    if (before === undefined) this.first = after
+    else before.after = after
+    if (after === undefined) this.last = before
+    else after.before = before
+    entry.before = undefined
+    entry.after = undefined
+  }
 }
 
-interface Bucket {
-  readonly at: number
-  readonly entries: Set<Entry>
-  /** Index in the heap, -1 once taken out. */
-  position: number
+class Entry {
+  readonly deadline: number
+  fire: () => void
+  /** Until it has fired or was taken back. */
+  bucket: Bucket | undefined
+  before: Entry | undefined
+  after: Entry | undefined
+
+  constructor(deadline: number, fire: () => void, bucket: Bucket) {
+    this.deadline = deadline
+    this.fire = fire
+    this.bucket = bucket
+  }
 }
 
 /** Binary heap of buckets by time, in which each bucket knows its index so that an emptied one leaves at once. */
@@ -138,6 +179,11 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const clock = yield* Effect.clock
   const heap = new BucketHeap()
   const buckets = new Map<number, Bucket>()
+  /**
+   * One without entries, kept where it is: of requests asked one after the other each would find the bucket of the one
+   * before gone, and need another.
+   */
+  let emptied: Bucket | undefined
   /** Ends the fiber's sleep, which would end by itself at `wakesAt`. */
   let wake = nothing
   let wakesAt = Infinity
@@ -156,28 +202,52 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   }
 
   const bucketAt = (at: number): Bucket => {
+    if (emptied?.at === at) {
+      const bucket = emptied
+      emptied = undefined
+      return bucket
+    }
     const known = buckets.get(at)
     if (known !== undefined) return known
-    const bucket: Bucket = { at, entries: new Set(), position: -1 }
+    const bucket = new Bucket(at)
     buckets.set(at, bucket)
     heap.insert(bucket)
     return bucket
+  }
+
+  const remove = (bucket: Bucket, entry: Entry): void => {
+    bucket.remove(entry)
+    entry.bucket = undefined
+    entry.fire = nothing
+    size--
+  }
+
+  const cancel = (entry: Entry): void => {
+    const { bucket } = entry
+    if (bucket === undefined) return
+    remove(bucket, entry)
+    if (bucket.first !== undefined || bucket.position < 0) return
+    if (emptied !== undefined) takeOut(emptied)
+    emptied = bucket
+  }
+
+  /** The earliest bucket that holds anything. */
+  const earliest = (): Bucket | undefined => {
+    if (emptied !== undefined) takeOut(emptied)
+    emptied = undefined
+    return heap.earliest
   }
 
   const after = (millis: number, fire: () => void): Cancel => {
     if (closed || millis === Infinity) return nothing
     const instant = now()
     const deadline = millis > 0 ? instant + millis : instant
-    const entry: Entry = { deadline, fire }
     const bucket = bucketAt(bucketTime(instant, deadline))
-    bucket.entries.add(entry)
+    const entry = new Entry(deadline, fire, bucket)
+    bucket.add(entry)
     size++
     if (bucket.at < wakesAt) wake()
-    return () => {
-      if (!bucket.entries.delete(entry)) return
-      size--
-      if (bucket.entries.size === 0 && bucket.position >= 0) takeOut(bucket)
-    }
+    return () => cancel(entry)
   }
 
   // All due buckets leave before the first entry fires: what an entry adds waits for the next round, and what it
@@ -185,7 +255,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const takeDue = (): ReadonlyArray<Bucket> => {
     const instant = now()
     const due: Array<Bucket> = []
-    for (let bucket = heap.earliest; bucket !== undefined && bucket.at <= instant; bucket = heap.earliest) {
+    for (let bucket = earliest(); bucket !== undefined && bucket.at <= instant; bucket = heap.earliest) {
       takeOut(bucket)
       due.push(bucket)
     }
@@ -195,11 +265,12 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   const fireDue = (): ReadonlyArray<unknown> => {
     const thrown: Array<unknown> = []
     for (const bucket of takeDue()) {
-      for (const entry of [...bucket.entries].sort((a, b) => a.deadline - b.deadline)) {
-        if (!bucket.entries.delete(entry)) continue
-        size--
+      for (const entry of bucket.entries().sort((a, b) => a.deadline - b.deadline)) {
+        if (entry.bucket === undefined) continue
+        const { fire } = entry
+        remove(bucket, entry)
         try {
-          entry.fire()
+          fire()
         } catch (error) {
           thrown.push(error)
         }
@@ -216,8 +287,8 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
 
   // Looking for the earliest bucket and going to sleep is one synchronous step: no wake-up falls in between.
   const wait = Effect.async<void>((resume) => {
-    const earliest = heap.earliest
-    const delay = earliest === undefined ? Infinity : earliest.at - now()
+    const next = earliest()
+    const delay = next === undefined ? Infinity : next.at - now()
     // Timers drop fractions; rounding up spares a second, shorter sleep.
     const sleeper = delay > 0 && delay < Infinity ? sleepFor(Math.min(Math.ceil(delay), longestSleepMillis)) : undefined
     const stop = () => sleeper?.unsafeInterruptAsFork(sleeper.id())
@@ -230,7 +301,7 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     }
     wake = awake
     if (delay <= 0) return awake()
-    wakesAt = earliest?.at ?? Infinity
+    wakesAt = next?.at ?? Infinity
     sleeper?.addObserver(awake)
     return Effect.sync(stop)
   })
@@ -238,10 +309,9 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
       closed = true
-      for (let bucket = heap.earliest; bucket !== undefined; bucket = heap.earliest) {
+      for (let bucket = earliest(); bucket !== undefined; bucket = heap.earliest) {
         takeOut(bucket)
-        size -= bucket.entries.size
-        bucket.entries.clear()
+        for (const entry of bucket.entries()) remove(bucket, entry)
       }
     })
   )

@@ -463,6 +463,7 @@ export const make = Effect.gen(function* () {
 
   const delivery = yield* Deliveries.make({
     concurrency: config.handlerConcurrency,
+    contextOf: (envelope) => (envelope && handlerOf(envelope.type))?.context ?? base,
     handle: handleOneWay,
     failed: oneWayFailed,
     handleRequest

@@ -6,9 +6,11 @@
  * @internal
  */
 import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
+import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import type { Connection } from "../Connection.js"
 import type { Envelope } from "../Message.js"
@@ -51,6 +53,8 @@ export type Handling = Fiber.RuntimeFiber<unknown, unknown>
  */
 export const make = (options: {
   readonly concurrency: number
+  /** What the handler of a message needs. */
+  readonly contextOf: (envelope: Envelope | undefined) => Context.Context<never>
   readonly handle: (connection: Connection, envelope: Envelope, fiber: Handling) => Effect.Effect<unknown, unknown>
   readonly failed: (connection: Connection, envelope: Envelope, cause: Cause.Cause<unknown>) => Effect.Effect<void>
   readonly handleRequest: (connection: Connection, envelope: Envelope, fiber: Handling) => Effect.Effect<void>
@@ -58,7 +62,7 @@ export const make = (options: {
   Effect.gen(function* () {
     const lines = new Map<Connection, Line>()
     const fibers = yield* FiberSet.make<void>()
-    const fork = yield* FiberSet.runtime(fibers)<never>()
+    const { fiberRefs, runtimeFlags } = yield* Effect.runtime<never>()
     const whenIdle = new Set<() => void>()
     let isOpen = true
     yield* Effect.addFinalizer(() =>
@@ -66,6 +70,20 @@ export const make = (options: {
         isOpen = false
       })
     )
+
+    /**
+     * Forks it in the context of the handler of that message: to give a fiber another one later costs as much as the fiber.
+     * Nobody need know of one that is done by now.
+     */
+    const fork = (first: Envelope | undefined, effect: Effect.Effect<void>): Fiber.RuntimeFiber<void> => {
+      const context = options.contextOf(first)
+      const fiber = Runtime.runFork(
+        Runtime.make({ context, fiberRefs, runtimeFlags }),
+        isOpen ? effect : Effect.interrupt
+      )
+      if (fiber.unsafePoll() === null) FiberSet.unsafeAdd(fibers, fiber)
+      return fiber
+    }
 
     const lineOf = (connection: Connection): Line => {
       const known = lines.get(connection)
@@ -104,7 +122,7 @@ export const make = (options: {
     const turn = (line: Line): void => {
       if (!isOneWayNext(line)) return settle(line)
       line.running = true
-      fork(loop(line)).addObserver(() => {
+      fork(line.connection.inbox.peek()?.envelope, loop(line)).addObserver(() => {
         line.running = false
         // A message may have come after the loop last looked.
         if (isReady(line)) wake(line)
@@ -158,7 +176,10 @@ export const make = (options: {
     const serve = (line: Line, first: Envelope): void => {
       line.active++
       let isAtOnce = true
-      const served = fork(serving(line, first, () => isAtOnce))
+      const served = fork(
+        first,
+        serving(line, first, () => isAtOnce)
+      )
       isAtOnce = false
       served.addObserver(() => {
         line.active--

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -64,6 +65,7 @@ const bench = (options: { readonly held?: boolean; readonly concurrency?: number
       })
     const delivery = yield* Deliveries.make({
       concurrency: options.concurrency ?? 2,
+      contextOf: () => Context.empty(),
       handle,
       failed,
       handleRequest: handle
@@ -208,6 +210,7 @@ describe("Delivery", () => {
         ])
         const delivery = yield* Deliveries.make({
           concurrency: 2,
+          contextOf: () => Context.empty(),
           handle: (_, { id }) => {
             log.push(id)
             return outcomes.get(id)?.() ?? Effect.void
@@ -233,6 +236,7 @@ describe("Delivery", () => {
       const gate = yield* Deferred.make<void>()
       const delivery = yield* Deliveries.make({
         concurrency: 3,
+        contextOf: () => Context.empty(),
         handle: () => Effect.void,
         failed,
         handleRequest: (_, { id }, fiber) => {
@@ -261,7 +265,13 @@ describe("Delivery", () => {
       const a = connection()
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const delivery = yield* Deliveries.make({ concurrency: 2, handle: stuck, failed, handleRequest: stuck })
+          const delivery = yield* Deliveries.make({
+            concurrency: 2,
+            contextOf: () => Context.empty(),
+            handle: stuck,
+            failed,
+            handleRequest: stuck
+          })
           delivery.push(a, message("r", true), 1)
           delivery.push(a, message("m"), 1)
           yield* rest

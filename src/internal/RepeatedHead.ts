@@ -52,7 +52,7 @@ interface Head {
 }
 
 /** What the messages have in common. */
-type Begin = Pick<Envelope, "type" | "sender" | "timestamp" | "expectsReply">
+type Begin = Pick<Envelope, "type" | "sender" | "timestamp" | "ttl" | "expectsReply">
 
 /** The end of an id, up to its quote; `undefined`: it is longer, or no valid id as it stands. */
 const tailOf = (body: Uint8Array, from: number): string | undefined => {
@@ -89,13 +89,14 @@ export class RepeatedHead {
       return undefined
     const id = idBegin + tail
     if (id.length === 0 || id.length > 128) return undefined
-    const payload = payloadOf(body, payloadAt, length - 1)
+    const { expectsReply, sender, timestamp, ttl, type } = head.begin
+    const payload = payloadOf(body, payloadAt, length - 1, ttl !== undefined)
     if (payload === undefined) {
       // Those that follow are likely to be of the same kind.
       this.head = undefined
       return undefined
     }
-    const { expectsReply, sender, timestamp, type } = head.begin
+    if (ttl !== undefined) return { type, id, sender, timestamp, ttl, payload }
     return expectsReply === undefined
       ? { type, id, sender, timestamp, payload }
       : { type, id, sender, timestamp, expectsReply, payload }
@@ -107,15 +108,16 @@ export class RepeatedHead {
    */
   remember(body: Uint8Array, text: string, envelope: Envelope): void {
     const { expectsReply, id, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
-    if (recipient !== undefined || ttl !== undefined || replyTo !== undefined || signature !== undefined) return
+    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) return
+    // No request is for all: what has both is of no kind that comes often.
+    if (ttl !== undefined && expectsReply !== undefined) return
     const { last } = this
-    const begin: Begin =
-      expectsReply === undefined ? { type, sender, timestamp } : { type, sender, timestamp, expectsReply }
+    const begin: Begin = { type, sender, timestamp, ttl, expectsReply }
     this.last = begin
     if (last === undefined || last.timestamp !== timestamp || last.type !== type || last.sender !== sender) return
     const idAt = `{"type":"${type}","id":"`
-    const request = expectsReply === undefined ? "" : `,"expectsReply":true`
-    const afterId = `","sender":"${sender}","timestamp":"${timestamp}"${request},"payload":`
+    const kind = ttl !== undefined ? `,"ttl":${ttl}` : expectsReply === undefined ? "" : `,"expectsReply":true`
+    const afterId = `","sender":"${sender}","timestamp":"${timestamp}"${kind},"payload":`
     if (!text.startsWith(idAt + id + afterId)) return
     const idBegin = id.slice(0, id.lastIndexOf("-") + 1)
     const { buffer, byteOffset } = body
@@ -133,12 +135,15 @@ export class RepeatedHead {
   }
 }
 
-const payloadOf = (body: Uint8Array, from: number, to: number): JsonObject | undefined => {
+/** `isRouted`: it is passed on, and so must be the same value at every node. */
+const payloadOf = (body: Uint8Array, from: number, to: number, isRouted: boolean): JsonObject | undefined => {
   const text = utf8Text(body, from, to)
   if (text === undefined) return undefined
   try {
     const payload: unknown = JSON.parse(text)
-    return json.isObject(payload) && !json.isPayloadTooDeep(text) ? (payload as JsonObject) : undefined
+    if (!json.isObject(payload) || json.isPayloadTooDeep(text)) return undefined
+    if (isRouted && json.iJsonFault(payload, text.includes("\\u")) !== undefined) return undefined
+    return payload as JsonObject
   } catch {
     return undefined
   }

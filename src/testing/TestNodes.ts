@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import { NetworkNotRunning } from "../NetworkError.js"
 import type { ConfigInvalid, ConnectError, HandlerExists, ListenFailed } from "../NetworkError.js"
@@ -101,9 +102,12 @@ const pairs = (nodes: ReadonlyArray<Node>, topology: Topology): ReadonlyArray<re
     }
   })
 
+/** Turns of the scheduler in which a connection that one end has is there at the other. */
+const patience = 1_000
+
 /**
- * Connects a node with another, wherever that one listens: the peer as the first node has it. Fails with
- * `NetworkNotRunning` where either is stopped.
+ * Connects a node with another, wherever that one listens: the peer as the first node has it, once the other has it too.
+ * Fails with `NetworkNotRunning` where either is stopped.
  *
  * @since 0.1.0
  * @category testing
@@ -111,4 +115,11 @@ const pairs = (nodes: ReadonlyArray<Node>, topology: Topology): ReadonlyArray<re
 export const join = (one: Node, other: Node): Effect.Effect<Peer, ConnectError> =>
   Effect.flatMap(other.status, ({ address }) =>
     address === undefined ? Effect.fail(new NetworkNotRunning()) : one.connect(address, { id: other.nodeId })
+  ).pipe(
+    Effect.zipLeft(
+      Effect.repeat(Effect.zipRight(Effect.yieldNow(), other.peer(one.nodeId)), {
+        until: Option.exists(({ status }) => status === "connected"),
+        times: patience
+      })
+    )
   )

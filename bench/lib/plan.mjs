@@ -42,7 +42,8 @@ export const rowsOf = (workload, systems, quick) => {
 export const timesOf = (workload, { quick, rounds, seconds }) => ({
   rounds: quick ? 1 : Number(rounds ?? workload.rounds ?? 5),
   seconds: Number(seconds ?? (quick ? 0.2 : (workload.seconds ?? 0.5))),
-  warmup: quick ? 0 : (workload.warmup ?? 1.5)
+  warmup: quick ? 0 : (workload.warmup ?? 1.5),
+  leadIn: quick ? 0 : (workload.leadIn ?? 0)
 })
 
 /**
@@ -51,8 +52,9 @@ export const timesOf = (workload, { quick, rounds, seconds }) => ({
  * @param {import("./types.js").Workload} workload
  * @returns {number}
  */
-export const estimate = (workload, rows, { rounds, seconds, warmup }) => {
+export const estimate = (workload, rows, { leadIn, rounds, seconds, warmup }) => {
   const { beside: around = 0.1, setup = 0.4 } = workload.takes ?? {}
   const warming = warmup === 0 ? 0 : warmup + around
-  return rows.length * (setup + warming + rounds * (seconds + around))
+  const leading = leadIn === 0 ? 0 : leadIn + around
+  return rows.length * (setup + warming + rounds * (leading + seconds + around))
 }

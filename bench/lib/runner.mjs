@@ -5,9 +5,9 @@ import { start } from "./processes.mjs"
 /**
  * @param {import("./types.js").Workload} workload
  * @param {ReadonlyArray<import("./types.js").Row>} rows
- * @param {{ rounds: number, warmup: number, seconds: number, quick: boolean, nodeOf: (major: number) => string, tell: (text: string) => void }} options
+ * @param {{ rounds: number, warmup: number, leadIn: number, seconds: number, quick: boolean, nodeOf: (major: number) => string, tell: (text: string) => void }} options
  */
-export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, seconds, tell, warmup }) => {
+export const runWorkload = async (workload, rows, { leadIn, nodeOf, quick, rounds, seconds, tell, warmup }) => {
   const notes = new Set()
   const entries = rows.map((row) => {
     const started = new Set()
@@ -44,13 +44,15 @@ export const runWorkload = async (workload, rows, { nodeOf, quick, rounds, secon
         entry.state = await workload.setup(entry.run)
       })
     )
-    if (warmup > 0) {
-      for (const entry of entries) {
-        await guarded(entry, "warming up", () => workload.round({ ...entry.run, seconds: warmup }, entry.state))
-      }
-    }
+    /** A round that does not count. */
+    const warmUp = (entry, seconds) =>
+      seconds === 0
+        ? undefined
+        : guarded(entry, "warming up", () => workload.round({ ...entry.run, seconds }, entry.state))
+    for (const entry of entries) await warmUp(entry, warmup)
     for (let round = 0; round < rounds; round++) {
       for (const entry of entries) {
+        await warmUp(entry, leadIn)
         await guarded(entry, "round of", async () => {
           entry.row.rounds.push(await workload.round(entry.run, entry.state))
         })

@@ -136,6 +136,11 @@ export interface Workload<State = Answer> {
   readonly seconds?: number
   /** Seconds of the round before those that count, in which what runs often is compiled; 0: there is none. Default: 1.5. */
   readonly warmup?: number
+  /**
+   * Seconds of a round before each that counts, for all systems alike: while the others have their turn a process cools
+   * down, its memory is given back and the caches are used by others. Default: 0, there is none.
+   */
+  readonly leadIn?: number
   /** What it takes on a quiet machine, in seconds, by and large: to say so beforehand. */
   readonly takes?: {
     /** Setting up a row. Default: 0.4. */

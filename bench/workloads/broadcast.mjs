@@ -10,6 +10,7 @@ export default {
     { key: "rate", title: "deliveries/s", better: "higher", bars: { synapse: { ratio: 0.65 } } },
     { key: "cpu", title: "CPU µs/delivery", better: "lower" }
   ],
+  leadIn: 0.3,
   takes: { setup: 0.6, beside: 1.1 },
   setup: (run) => hubSetup(run, { count: 50, processes: 2, light: false }),
   round: async ({ seconds }, state) => {

@@ -14,6 +14,7 @@ export default {
     { key: "p99", title: "p99 ms", better: "lower", bars: { synapse: { value: 10 }, "synapse-tls": { value: 50 } } },
     { key: "cpu", title: "CPU ms/connect", better: "lower" }
   ],
+  leadIn: 0.4,
   seconds: 1,
   setup: async ({ start }) => {
     const listener = await start("listener")

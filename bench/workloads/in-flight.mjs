@@ -11,6 +11,7 @@ export default {
     { key: "p99", title: "p99 ms", better: "lower" }
   ],
   warmup: 2.5,
+  leadIn: 0.4,
   setup: requestSetup,
   round: ({ seconds }, pair) => requestRound(pair, { seconds, bytes: 100, concurrency: 64 }),
   sides: requestSides

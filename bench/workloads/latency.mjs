@@ -12,6 +12,7 @@ export default {
   ],
   // As slow as it is, it takes its time until all is compiled.
   warmup: 2.5,
+  leadIn: 0.4,
   setup: requestSetup,
   round: async ({ seconds }, pair) => {
     const { cpu, p50, p99 } = await requestRound(pair, { seconds, bytes: 100, concurrency: 1 })

@@ -20,7 +20,8 @@ const isShown = (process.env["SYNAPSE_SHOW"] ?? "") !== ""
 const nodeCount = 14
 const newsPerNode = 5
 const attackSeconds = 20
-const mostMebibytes = 150
+/** Of each process, which has about 120 at rest. */
+const mostMebibytes = 175
 const kinds = ["garbage", "flood", "dialer", "liar", "impostor", "deaf"]
 
 const env = {

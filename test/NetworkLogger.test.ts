@@ -25,7 +25,7 @@ const [colour, escape, csi] = ["\u001b[31m", "\\x1b[31m", "\u009b"]
 /** Node's own console, but for where its standard output and standard error go. */
 const consoleTo = (out: Writable, err: Writable): Effect.Effect<Console.Console> =>
   Console.consoleWith((console) =>
-    Effect.succeed({ ...console, unsafe: new NodeConsole({ stdout: out, stderr: err }) })
+    Effect.succeed({ ...console, unsafe: new NodeConsole({ stdout: out, stderr: err, colorMode: false }) })
   )
 
 const collecting = (lines: Array<string>) =>

@@ -143,7 +143,7 @@ const result = [
   "Made by `npm run bench`; what is measured how is said there and in the code beside this file. Medians of the rounds;",
   "× raw is the median of the ratios to `raw`, on the same Node, in the same round. Every measurement runs sender and",
   "receiver as processes of their own on loopback, and the systems take turns: A B C, A B C; a longer round that does not",
-  "count goes before them. ~ marks a row whose rounds lie more than 25 % of their median apart.",
+  "count goes before them, and where they are short another before each. ~ marks a row whose rounds lie more than 25 % of their median apart.",
   "",
   ...facts(used, majors),
   "",

@@ -64,7 +64,7 @@ export const facts = (systems, majors) => {
     `- Date: ${new Date().toISOString().slice(0, 16).replace("T", " ")} UTC`,
     `- Synapse P2P: ${version}, commit ${git("rev-parse", "--short", "HEAD")}${changed}`,
     `- Node: ${nodes.join(", ")}`,
-    `- Machine: ${cpus.length} × ${cpus[0]?.model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} ${os.release()}`,
+    `- Machine: ${cpus.length} × ${cpus[0]?.model.trim()}, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} ${os.release().split(".", 2).join(".")}`,
     `- Load before the start: ${load?.toFixed(2)}`,
     "",
     "Systems:",

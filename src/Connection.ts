@@ -204,7 +204,7 @@ export class Connection {
   }
 
   /** Sends a frame of the protocol ahead of all data, up to the goodbye. While too many of these wait, nothing is read. */
-  sendControl(frame: Uint8Array): void {
+  sendControl(frame: Frame.Frame): void {
     if (this.phase === "closing" || this.phase === "closed") return
     this.outbox.offerControl(frame)
     if (this.outbox.isControlFull) this.hold(holdControl)

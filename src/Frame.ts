@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { utf8Length, writeUtf8 } from "./internal/Utf8.js"
 
 /**
  * Bytes of the length that stands before each body.
@@ -54,54 +55,86 @@ const isTls = (length: number): boolean => length >>> 16 === 0x1603 || length >>
 export const isFault = (next: Uint8Array | Fault | undefined): next is Fault =>
   next !== undefined && !(next instanceof Uint8Array)
 
-const textEncoder = new TextEncoder()
+/**
+ * A frame that is not encoded yet: its JSON text. What goes over one link alone waits as text, since many texts are
+ * encoded into one array at the cost of a few; what goes over several is encoded once.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Text {
+  readonly json: string
+  /** Bytes of the frame, its header included. */
+  readonly length: number
 
-// Frames up to `smallUnits` share arrays of this length: one of its own costs more than the encoding. What waits can hold
-// on to no more than one such array for each frame.
+  constructor(json: string) {
+    this.json = json
+    this.length = headerBytes + utf8Length(json)
+  }
+}
+
+/**
+ * A frame to be sent, as bytes or as its text. Either has its `length` in bytes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Frame = Uint8Array | Text
+
+// Arrays up to `smallBytes` are parts of one of this length: one of its own costs more than the encoding. What waits can
+// hold on to no more than one such array for each frame.
 const slabBytes = 8192
-const smallUnits = 2048
+const smallBytes = 2048
 
-let slab = new Uint8Array(0)
+let slab = new Uint8Array(slabBytes)
 let slabUsed = 0
 
 /** So many bytes that are nobody's yet. */
 const reserve = (bytes: number): Uint8Array => {
-  if (bytes > smallUnits) return new Uint8Array(bytes)
-  if (slabUsed + bytes > slab.length) {
+  if (bytes > smallBytes) return new Uint8Array(bytes)
+  if (slabUsed + bytes > slabBytes) {
     slab = new Uint8Array(slabBytes)
     slabUsed = 0
   }
   return slab.subarray(slabUsed, (slabUsed += bytes))
 }
 
+const writeFrame = (into: Uint8Array, at: number, { json, length }: Text): void => {
+  const bytes = length - headerBytes
+  into[at] = bytes >>> 24
+  into[at + 1] = bytes >>> 16
+  into[at + 2] = bytes >>> 8
+  into[at + 3] = bytes
+  writeUtf8(into, at + headerBytes, json)
+}
+
 /**
- * The frame of a JSON text: header and body in one array, which may be a view of a larger one. Frames made one after the
- * other often lie one after the other. A lone surrogate becomes U+FFFD.
+ * Frames one after the other, in one array, which may be a view of a larger one. A lone surrogate becomes U+FFFD.
+ * `bytes`: their lengths together.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeAll = (texts: Iterable<Text>, bytes: number): Uint8Array => {
+  const frames = reserve(bytes)
+  let at = 0
+  for (const text of texts) {
+    writeFrame(frames, at, text)
+    at += text.length
+  }
+  return frames
+}
+
+/**
+ * The frame of a JSON text as bytes, in an array that may be a view of a larger one. Frames made one after the other often
+ * lie one after the other.
  *
  * @since 0.1.0
  * @category encoding
  */
 export const encode = (json: string): Uint8Array => {
-  const units = json.length
-  // As long as it must be where the text is ASCII, as nearly all is.
-  const frame = reserve(headerBytes + units)
-  return textEncoder.encodeInto(json, frame.subarray(headerBytes)).read < units ? encodeWide(json) : writeHeader(frame)
-}
-
-const encodeWide = (json: string): Uint8Array => {
-  const body = textEncoder.encode(json)
-  const frame = new Uint8Array(headerBytes + body.length)
-  frame.set(body, headerBytes)
-  return writeHeader(frame)
-}
-
-const writeHeader = (frame: Uint8Array): Uint8Array => {
-  const length = frame.length - headerBytes
-  frame[0] = length >>> 24
-  frame[1] = length >>> 16
-  frame[2] = length >>> 8
-  frame[3] = length
-  return frame
+  const text = new Text(json)
+  return encodeAll([text], text.length)
 }
 
 const nothing = new Uint8Array(0)

@@ -12,6 +12,7 @@ import { PCGRandom } from "effect/Utils"
 import type { Credentials } from "./Credentials.js"
 import * as Frame from "./Frame.js"
 import * as Deadlines from "./internal/Deadlines.js"
+import { OwnTexts } from "./internal/OwnTexts.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import * as Message from "./Message.js"
 import type { Signatures } from "./MessageSignature.js"
@@ -60,14 +61,14 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
     readonly encode: (envelope: Envelope) => Uint8Array
     /** The frame of a message that this node has composed. */
     readonly encodeOwn: (envelope: Envelope) => Uint8Array
+    /** The same for one link, not encoded yet. */
+    readonly textOwn: (envelope: Envelope) => Frame.Text
     /** The frame of a message of the protocol, for one link. */
     readonly control: (type: string, payload: JsonObject, replyTo?: string) => Uint8Array
   }
 >() {}
 
 const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
-
-const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encode(Message.encodeOwn(envelope))
 
 /**
  * This node, with the id of {@link NodeIdentity} and a random session.
@@ -81,6 +82,8 @@ export const make = Effect.gen(function* () {
   const signatures = credentials && MessageSignature.make(credentials, network)
   const deadlines = yield* Deadlines.make
   const generator = new PCGRandom(yield* Random.nextIntBetween(1, 0x7fffffff))
+  const texts = new OwnTexts()
+  const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encode(texts.of(envelope))
   let session = yield* NodeId.randomHex
   let made = 0
   let timestampAt = -1
@@ -118,6 +121,7 @@ export const make = Effect.gen(function* () {
     compose,
     encode,
     encodeOwn,
+    textOwn: (envelope) => new Frame.Text(texts.of(envelope)),
     control: (type, payload, replyTo) =>
       encodeOwn(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))
   })

@@ -18,6 +18,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Connection } from "./Connection.js"
 import { ConnectionPool } from "./ConnectionPool.js"
+import type * as Frame from "./Frame.js"
 import { type Handler, refusalOf, type Refused } from "./Handler.js"
 import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
@@ -549,7 +550,7 @@ const mayAlways = (): undefined => undefined
 
 const asking: Routing = { expectsReply: true }
 
-const isTaken = (way: Connection, frame: Uint8Array, id: string): boolean =>
+const isTaken = (way: Connection, frame: Frame.Frame, id: string): boolean =>
   Sending.fits(way, frame) && way.outbox.offer({ frame, id })
 
 /** Runs a handler whatever it does, also if it throws before it is an Effect. */

@@ -76,6 +76,19 @@ describe("Frame.encode", () => {
   })
 })
 
+describe("Frame.encodeAll", () => {
+  it("gives the frames of texts one after the other, each as long as it says", () => {
+    fc.assert(
+      fc.property(fc.array(fc.fullUnicodeString({ maxLength: 400 }), { maxLength: 20 }), (jsons) => {
+        const frames = jsons.map((json) => new Frame.Text(json))
+        const bytes = frames.reduce((sum, { length }) => sum + length, 0)
+        const expected = concat(...jsons.map((json) => concat(header(utf8.encode(json).length), utf8.encode(json))))
+        assert.deepStrictEqual(Frame.encodeAll(frames, bytes), expected)
+      })
+    )
+  })
+})
+
 describe("Frame.Decoder", () => {
   it("finds the same frames however the bytes are cut", () => {
     fc.assert(

@@ -5,12 +5,13 @@
  *
  * @internal
  */
+import * as Frame from "../Frame.js"
 import type { Link } from "../Transport.js"
 import { OrderedQueue } from "./OrderedQueue.js"
 
 /** A message to be sent: its frame, and its id where an application gave it. */
 export interface Outgoing {
-  readonly frame: Uint8Array
+  readonly frame: Frame.Frame
   readonly id: string | undefined
 }
 
@@ -43,7 +44,7 @@ export class Outbox {
   writes = 0
 
   private readonly data = new OrderedQueue<Outgoing>()
-  private readonly control = new OrderedQueue<Uint8Array>()
+  private readonly control = new OrderedQueue<Frame.Frame>()
   private readonly waiters = new OrderedQueue<Waiter>()
   private dataBytes = 0
   private controlBytes = 0
@@ -56,7 +57,7 @@ export class Outbox {
   private isOpen = true
   private isWritable = true
   private parked = false
-  private last: Uint8Array | undefined
+  private last: Frame.Frame | undefined
   private finishing: (() => void) | undefined
   /** Who waits for the link to tell of the write under way. */
   private untold: Array<() => void> = []
@@ -145,7 +146,7 @@ export class Outbox {
   }
 
   /** Queues a frame of the protocol, ahead of all data. Always taken; see `isControlFull`. */
-  offerControl(frame: Uint8Array): void {
+  offerControl(frame: Frame.Frame): void {
     if (!this.isWritable) return
     this.control.push(frame)
     this.controlBytes += frame.length
@@ -275,11 +276,11 @@ export class Outbox {
   private nextBatch(): ReadonlyArray<Uint8Array> {
     const batch = new Batch()
     let bytes = 0
-    const take = (frame: Uint8Array): void => {
-      const slice = frame.length > cutBytes ? frame.subarray(0, sliceBytes) : frame
-      this.rest = slice === frame ? undefined : frame.subarray(sliceBytes)
-      batch.push(slice)
-      bytes += slice.length
+    const take = (frame: Frame.Frame): void => {
+      const isCut = frame.length > cutBytes
+      bytes += isCut ? sliceBytes : frame.length
+      this.rest = isCut ? batch.cut(frame) : undefined
+      if (!isCut) batch.push(frame)
     }
     const hasRoom = (): boolean => bytes < sliceBytes && this.rest === undefined
     if (this.rest !== undefined) {
@@ -319,29 +320,58 @@ export class Outbox {
 
 /**
  * The chunks of a write. Frames that lie one after the other in memory, as those made one after the other do, become one
- * chunk: thirty frames of 250 bytes are written at the cost of one.
+ * chunk, and so do texts that follow each other: thirty frames of 250 bytes are written at the cost of one.
  */
 class Batch {
   private readonly chunks: Array<Uint8Array> = []
   private first: Uint8Array | undefined
   private length = 0
+  private texts: Array<Frame.Text> = []
+  private textBytes = 0
 
-  push(chunk: Uint8Array): void {
+  push(frame: Frame.Frame): void {
+    if (frame instanceof Uint8Array) return this.pushBytes(frame)
+    this.closeBytes()
+    this.texts.push(frame)
+    this.textBytes += frame.length
+  }
+
+  /** Takes the first slice of a frame that is longer: what is left of it. */
+  cut(frame: Frame.Frame): Uint8Array {
+    const bytes = frame instanceof Uint8Array ? frame : Frame.encode(frame.json)
+    this.pushBytes(bytes.subarray(0, sliceBytes))
+    return bytes.subarray(sliceBytes)
+  }
+
+  finish(): ReadonlyArray<Uint8Array> {
+    this.closeTexts()
+    this.closeBytes()
+    return this.chunks
+  }
+
+  private pushBytes(chunk: Uint8Array): void {
+    this.closeTexts()
     const { first } = this
     if (first !== undefined && first.buffer === chunk.buffer && first.byteOffset + this.length === chunk.byteOffset) {
       this.length += chunk.length
       return
     }
-    this.finish()
+    this.closeBytes()
     this.first = chunk
     this.length = chunk.length
   }
 
-  finish(): ReadonlyArray<Uint8Array> {
+  private closeBytes(): void {
     const { first, length } = this
-    if (first !== undefined) {
-      this.chunks.push(first.length === length ? first : new Uint8Array(first.buffer, first.byteOffset, length))
-    }
-    return this.chunks
+    if (first === undefined) return
+    this.first = undefined
+    this.chunks.push(first.length === length ? first : new Uint8Array(first.buffer, first.byteOffset, length))
+  }
+
+  private closeTexts(): void {
+    if (this.texts.length === 0) return
+    this.chunks.push(Frame.encodeAll(this.texts, this.textBytes))
+    this.texts = []
+    this.textBytes = 0
   }
 }

@@ -6,6 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type { Connection } from "../Connection.js"
+import type * as Frame from "../Frame.js"
 import type { JsonObject } from "../Message.js"
 import type { RequestType } from "../MessageType.js"
 import * as NetworkError from "../NetworkError.js"
@@ -34,7 +35,7 @@ export type Answer =
 export class Request {
   readonly id: string
   readonly peer: NodeId
-  readonly frame: Uint8Array
+  readonly frame: Frame.Frame
   /** The link that it waits for. */
   readonly first: Connection
   /** Links to be asked to pass it on as well, if they have room; undefined: it goes straight to the peer, over the first. */
@@ -49,7 +50,7 @@ export class Request {
   constructor(
     id: string,
     peer: NodeId,
-    frame: Uint8Array,
+    frame: Frame.Frame,
     first: Connection,
     others: ReadonlyArray<Connection> | undefined,
     millis: number

@@ -30,19 +30,19 @@ export interface Sending {
   readonly encodeFor: (
     connection: Connection,
     envelope: Envelope
-  ) => Either.Either<Uint8Array, NetworkError.MessageTooLarge>
+  ) => Either.Either<Frame.Text, NetworkError.MessageTooLarge>
   /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
   readonly enqueue: (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Uint8Array; readonly id: string },
+    message: { readonly frame: Frame.Frame; readonly id: string },
     settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
   ) => () => void
   /** Waits until there is room for the message: its id, once it is handed over. */
   readonly wait: (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Uint8Array; readonly id: string }
+    message: { readonly frame: Frame.Frame; readonly id: string }
   ) => Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout>
   /** The message's id, once it is handed over. */
   readonly hand: (connection: Connection, peer: NodeId, envelope: Envelope) => Effect.Effect<string, HandError>
@@ -63,7 +63,7 @@ export interface Sending {
 
 export const make = (
   config: Pick<Settings, "sendTimeout" | "maxMessageBytes">,
-  { deadlines, encodeOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn">
+  { deadlines, encodeOwn, textOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn" | "textOwn">
 ): Sending => {
   const sendTimeout = Duration.toMillis(config.sendTimeout)
   /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
@@ -72,8 +72,8 @@ export const make = (
   const encodeFor = (
     connection: Connection,
     envelope: Envelope
-  ): Either.Either<Uint8Array, NetworkError.MessageTooLarge> => {
-    const frame = encodeOwn(envelope)
+  ): Either.Either<Frame.Text, NetworkError.MessageTooLarge> => {
+    const frame = textOwn(envelope)
     const limit = longest(connection)
     const bytes = frame.length - Frame.headerBytes
     return bytes > limit
@@ -85,7 +85,7 @@ export const make = (
   const enqueue = (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Uint8Array; readonly id: string },
+    message: { readonly frame: Frame.Frame; readonly id: string },
     settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
   ): (() => void) => {
     if (connection.outbox.offer(message)) {
@@ -123,7 +123,7 @@ export const make = (
   const wait = (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Uint8Array; readonly id: string }
+    message: { readonly frame: Frame.Frame; readonly id: string }
   ): Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout> =>
     Effect.async((resume) => {
       const cancel = enqueue(connection, peer, message, (failure) =>
@@ -232,9 +232,9 @@ export const encodePayload = <A, I>(
 export const relays = (connection: Connection): boolean => connection.identity?.relay === true
 
 /** Whether the other end takes a frame so long. */
-export const fits = (connection: Connection, frame: Uint8Array): boolean => bodyBytes(frame) <= longest(connection)
+export const fits = (connection: Connection, frame: Frame.Frame): boolean => bodyBytes(frame) <= longest(connection)
 
-const bodyBytes = (frame: Uint8Array): number => frame.length - Frame.headerBytes
+const bodyBytes = (frame: Frame.Frame): number => frame.length - Frame.headerBytes
 
 const longest = (connection: Connection): number => connection.identity?.maxMessageBytes ?? Frame.defaultLimit
 

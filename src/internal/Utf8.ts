@@ -4,8 +4,24 @@
  * @internal
  */
 
-/** The bytes of the string in UTF-8; a lone surrogate counts as the replacement character that stands in for it. */
-export const utf8Length = (text: string): number => {
+/** What Node's `Buffer` does with bytes and text, where there is one: in less than half the time of any other way. */
+const { byteLength, prototype: { utf8Slice: slice = undefined, utf8Write: write = undefined } = {} } =
+  (
+    globalThis as {
+      readonly Buffer?: {
+        readonly byteLength?: (text: string) => number
+        readonly prototype?: {
+          /** With U+FFFD for what is not UTF-8. */
+          readonly utf8Slice?: (from: number, to: number) => string
+          /** With U+FFFD for a lone surrogate. */
+          readonly utf8Write?: (text: string, at: number) => number
+        }
+      }
+    }
+  ).Buffer ?? {}
+
+/** {@link utf8Length} on any platform. */
+export const utf8LengthAnywhere = (text: string): number => {
   const units = text.length
   let bytes = units
   for (let i = 0; i < units; i++) {
@@ -20,6 +36,9 @@ export const utf8Length = (text: string): number => {
   }
   return bytes
 }
+
+/** The bytes of the string in UTF-8; a lone surrogate counts as the replacement character that stands in for it. */
+export const utf8Length: (text: string) => number = byteLength ?? utf8LengthAnywhere
 
 /** Whether the string has at least one and at most `max` characters (Unicode code points). */
 export const hasCharacters = (text: string, max: number): boolean =>
@@ -39,13 +58,6 @@ const decoded = (bytes: Uint8Array): string | undefined => {
   }
 }
 
-/** Node's own way to read a part of an array, with U+FFFD for what is not UTF-8. */
-const slice = (
-  globalThis as {
-    readonly Buffer?: { readonly prototype?: { readonly utf8Slice?: (from: number, to: number) => string } }
-  }
-).Buffer?.prototype?.utf8Slice
-
 /** {@link utf8Text} on any platform. */
 export const utf8TextAnywhere = (bytes: Uint8Array, from: number, to: number): string | undefined =>
   decoded(bytes.subarray(from, to))
@@ -55,9 +67,24 @@ export const utf8TextAnywhere = (bytes: Uint8Array, from: number, to: number): s
  * are not UTF-8. Node's own way takes half the time: no view of the part is made, and only a text with U+FFFD is read again.
  */
 export const utf8Text: (bytes: Uint8Array, from: number, to: number) => string | undefined =
-  typeof slice === "function"
-    ? (bytes, from, to) => {
+  slice === undefined
+    ? utf8TextAnywhere
+    : (bytes, from, to) => {
         const text = slice.call(bytes, from, to)
         return text.includes("\ufffd") ? utf8TextAnywhere(bytes, from, to) : text
       }
-    : utf8TextAnywhere
+
+const textEncoder = new TextEncoder()
+
+/** {@link writeUtf8} on any platform. */
+export const writeUtf8Anywhere = (bytes: Uint8Array, at: number, text: string): void => {
+  textEncoder.encodeInto(text, bytes.subarray(at))
+}
+
+/** Writes the text into the array from `at` on, where there is room for it; U+FFFD for a lone surrogate. */
+export const writeUtf8: (bytes: Uint8Array, at: number, text: string) => void =
+  write === undefined
+    ? writeUtf8Anywhere
+    : (bytes, at, text) => {
+        write.call(bytes, text, at)
+      }

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import * as Frame from "../../src/Frame.js"
 import { cutBytes, Outbox, sliceBytes } from "../../src/internal/Outbox.js"
 import type { OutboxLimits } from "../../src/internal/Outbox.js"
 import { ManualLink, takeAll, turn } from "../utils/ManualLink.js"
@@ -270,6 +271,43 @@ describe("Outbox chunks", () => {
     assert.deepStrictEqual(
       written[0]?.map((chunk) => Array.from(chunk)),
       [Array.from(memory.subarray(0, 20)), [21, 22, 23, 24], [100, 101], [25, 26, 27, 28, 29], [0, 1, 2]]
+    )
+  })
+})
+
+describe("Outbox of texts", () => {
+  it("writes texts and bytes in the order of offering, texts that follow each other as one chunk", async () => {
+    const written: Array<ReadonlyArray<Uint8Array>> = []
+    const link = new ManualLink()
+    link.write = (chunks) => void written.push(chunks)
+    const outbox = new Outbox(link, wide, () => {})
+    const texts = ["a", "é", "c", "d"].map((json) => new Frame.Text(json))
+    const [a, b, c, d] = texts as [Frame.Text, Frame.Text, Frame.Text, Frame.Text]
+    for (const part of [a, b, frame(5), c]) outbox.offer({ frame: part, id: undefined })
+    outbox.offerControl(d)
+    assert.strictEqual(outbox.queuedBytes, 5 + 6 + 5 + 5)
+    await turn()
+    assert.deepStrictEqual(written, [
+      [Buffer.concat(["d", "a", "é"].map((json) => Frame.encode(json))), frame(5), Frame.encode("c")].map((chunk) =>
+        Uint8Array.from(chunk)
+      )
+    ])
+    assert.deepStrictEqual([outbox.framesOut, outbox.bytesOut], [5, 26])
+  })
+
+  it("cuts a long text as it cuts bytes", async () => {
+    const { link, outbox } = make()
+    const json = JSON.stringify("é".repeat(100_000))
+    outbox.offer({ frame: new Frame.Text(json), id: "a" })
+    outbox.offer({ frame: new Frame.Text("{}"), id: "b" })
+    await turn()
+    assert.strictEqual(link.written.length, sliceBytes)
+    assert.strictEqual(outbox.unfinished?.id, "a")
+    await takeAll(link)
+    assert.deepStrictEqual(
+      Buffer.from(link.written),
+      Buffer.concat([Frame.encode(json), Frame.encode("{}")]),
+      "all of both"
     )
   })
 })

@@ -37,7 +37,11 @@ const { deadlines } = manualDeadlines()
 
 const sending = Sending.make(
   { sendTimeout: Duration.seconds(5), maxMessageBytes: 1_048_576 },
-  { deadlines, encodeOwn: (envelope) => Frame.encode(Message.encodeOwn(envelope)) }
+  {
+    deadlines,
+    encodeOwn: (envelope) => Frame.encode(Message.encodeOwn(envelope)),
+    textOwn: (envelope) => new Frame.Text(Message.encodeOwn(envelope))
+  }
 )
 
 const connectionOver = (link: Link): Connection => {

@@ -1,6 +1,13 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
-import { utf8Text, utf8TextAnywhere } from "../../src/internal/Utf8.js"
+import {
+  utf8Length,
+  utf8LengthAnywhere,
+  utf8Text,
+  utf8TextAnywhere,
+  writeUtf8,
+  writeUtf8Anywhere
+} from "../../src/internal/Utf8.js"
 
 /** Bytes of which many are nearly UTF-8. */
 const nearly = fc
@@ -46,6 +53,28 @@ describe("utf8Text", () => {
         assert.strictEqual(utf8TextAnywhere(bytes, from, to), expected)
       }),
       { numRuns: 1000 }
+    )
+  })
+})
+
+/** Texts with lone surrogates among them. */
+const texts = fc
+  .array(fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom("\ud800", "\udfff", "a", "é", "€", "\u{1f600}")))
+  .map((parts) => parts.join(""))
+
+describe("utf8Length and writeUtf8", () => {
+  it("measure and write any text as the platform's encoder does, however they do it", () => {
+    fc.assert(
+      fc.property(texts, fc.nat(5), (text, at) => {
+        const encoded = new TextEncoder().encode(text)
+        for (const length of [utf8Length, utf8LengthAnywhere]) assert.strictEqual(length(text), encoded.length)
+        for (const write of [writeUtf8, writeUtf8Anywhere]) {
+          const bytes = new Uint8Array(at + encoded.length + 1)
+          write(bytes, at, text)
+          assert.deepStrictEqual(bytes, Uint8Array.of(...new Uint8Array(at), ...encoded, 0))
+        }
+      }),
+      { numRuns: 500 }
     )
   })
 })

@@ -1,0 +1,46 @@
+/**
+ * Writes this node's own messages as JSON. Those of one type that are made within a millisecond have all in common but
+ * their ids and payloads: what stands around these is put together once, which is worth a sixth of the writing.
+ *
+ * @internal
+ */
+import type { Envelope } from "../Message.js"
+import * as Message from "../Message.js"
+import type { NodeId } from "../NodeId.js"
+
+export class OwnTexts {
+  private type = ""
+  private sender: NodeId | undefined
+  private timestamp = ""
+  private ttl: number | undefined
+  private expectsReply: true | undefined
+  private beforeId = ""
+  private afterId = ""
+
+  /** What {@link Message.encodeOwn} gives. */
+  of(envelope: Envelope): string {
+    const { expectsReply, id, payload, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
+    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) return Message.encodeOwn(envelope)
+    const isKnown =
+      type === this.type &&
+      timestamp === this.timestamp &&
+      ttl === this.ttl &&
+      expectsReply === this.expectsReply &&
+      sender === this.sender
+    if (!isKnown) this.learn(envelope)
+    return `${this.beforeId}${id}${this.afterId}${JSON.stringify(payload)}}`
+  }
+
+  private learn({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {
+    this.type = type
+    this.sender = sender
+    this.timestamp = timestamp
+    this.ttl = ttl
+    this.expectsReply = expectsReply
+    const text = Message.encodeOwn({ type, id: "", sender, timestamp, ttl, expectsReply, payload: {} })
+    const idAt = text.indexOf(`"id":"`) + 6
+    this.beforeId = text.slice(0, idAt)
+    // Up to the empty payload and the brace behind it.
+    this.afterId = text.slice(idAt, -3)
+  }
+}

@@ -1,0 +1,34 @@
+import { assert, describe, it } from "@effect/vitest"
+import * as fc from "fast-check"
+import { OwnTexts } from "../../src/internal/OwnTexts.js"
+import * as Message from "../../src/Message.js"
+import * as NodeId from "../../src/NodeId.js"
+
+/** Of each member few, so that what was made before often fits in some and not in others. */
+const envelopes: fc.Arbitrary<Message.Envelope> = fc.record(
+  {
+    type: fc.constantFrom("CHAT", "NEWS"),
+    id: fc.constantFrom("5f0c-1", "5f0c-1z", "5f0d-1"),
+    sender: fc.constantFrom("node-a", "node-b").map(NodeId.make),
+    timestamp: fc.constantFrom("2026-11-22T14:00:00.000Z", "2026-11-22T14:00:00.001Z"),
+    payload: fc.dictionary(fc.string(), fc.jsonValue()) as fc.Arbitrary<Message.JsonObject>,
+    recipient: fc.constant(NodeId.make("node-c")),
+    ttl: fc.constantFrom(0, 8),
+    replyTo: fc.constant('a"b'),
+    expectsReply: fc.constant(true as const),
+    signature: fc.constant({ key: "MCow", value: "c2ln" })
+  },
+  { requiredKeys: ["type", "id", "sender", "timestamp", "payload"] }
+)
+
+describe("OwnTexts", () => {
+  it("writes each message as if there had been none before", () => {
+    fc.assert(
+      fc.property(fc.array(envelopes, { maxLength: 30 }), (many) => {
+        const texts = new OwnTexts()
+        for (const envelope of many) assert.strictEqual(texts.of(envelope), Message.encodeOwn(envelope))
+      }),
+      { numRuns: 500 }
+    )
+  })
+})

@@ -42,6 +42,8 @@ export class Outbox {
   bytesOut = 0
   /** Completed writes: as long as this stands still while `isWriting`, the other end takes nothing. */
   writes = 0
+  /** For whoever broadcasts: there was no room for one within `sendTimeout`, and has not been since. */
+  isPassedOver = false
 
   private readonly data = new OrderedQueue<Outgoing>()
   private readonly control = new OrderedQueue<Frame.Frame>()

@@ -15,6 +15,7 @@ import type { Settings } from "../NetworkConfig.js"
 import * as NetworkError from "../NetworkError.js"
 import type { NodeId } from "../NodeId.js"
 import type { BroadcastReceipt } from "../Peer.js"
+import type { Outgoing } from "./Outbox.js"
 
 /** Why a message was not handed over. */
 export type HandError = NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout
@@ -23,6 +24,11 @@ export type HandError = NetworkError.MessageTooLarge | NetworkError.PeerNotConne
 export interface Composed {
   readonly connection: Connection
   readonly envelope: Envelope
+}
+
+/** A message with the id that whoever sends it is told. */
+interface Identified extends Outgoing {
+  readonly id: string
 }
 
 export interface Sending {
@@ -35,14 +41,14 @@ export interface Sending {
   readonly enqueue: (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Frame.Frame; readonly id: string },
+    message: Identified,
     settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
   ) => () => void
   /** Waits until there is room for the message: its id, once it is handed over. */
   readonly wait: (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Frame.Frame; readonly id: string }
+    message: Identified
   ) => Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout>
   /** The message's id, once it is handed over. */
   readonly hand: (connection: Connection, peer: NodeId, envelope: Envelope) => Effect.Effect<string, HandError>
@@ -66,8 +72,6 @@ export const make = (
   { deadlines, encodeOwn, textOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn" | "textOwn">
 ): Sending => {
   const sendTimeout = Duration.toMillis(config.sendTimeout)
-  /** Links that had no room for a broadcast within `sendTimeout`, and have not had since. */
-  const slow = new WeakSet<Connection>()
 
   const encodeFor = (
     connection: Connection,
@@ -85,7 +89,7 @@ export const make = (
   const enqueue = (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Frame.Frame; readonly id: string },
+    message: Identified,
     settle: (failure: NetworkError.PeerNotConnected | NetworkError.SendTimeout | undefined) => void
   ): (() => void) => {
     if (connection.outbox.offer(message)) {
@@ -123,7 +127,7 @@ export const make = (
   const wait = (
     connection: Connection,
     peer: NodeId,
-    message: { readonly frame: Frame.Frame; readonly id: string }
+    message: Identified
   ): Effect.Effect<string, NetworkError.PeerNotConnected | NetworkError.SendTimeout> =>
     Effect.async((resume) => {
       const cancel = enqueue(connection, peer, message, (failure) =>
@@ -170,7 +174,8 @@ export const make = (
     }
     // A neighbour that does not pass messages on gets it as a direct one.
     const { ttl: _, ...direct } = envelope
-    let plain: Uint8Array | undefined
+    const toRelay: Identified = { frame: relayed, id }
+    let toOthers: Identified | undefined
     const sent: Array<NodeId> = []
     const failed: Array<BroadcastReceipt["failed"][number]> = []
     const waiting: Array<Effect.Effect<void>> = []
@@ -179,22 +184,23 @@ export const make = (
       failed.push({ peer, error: { _tag: error._tag, message: error.message } })
     }
     for (const [peer, connection] of live) {
-      const frame = relays(connection) ? relayed : (plain ??= encodeOwn(direct as Envelope))
-      if (!fits(connection, frame)) {
+      const message = relays(connection) ? toRelay : (toOthers ??= { frame: encodeOwn(direct as Envelope), id })
+      const { outbox } = connection
+      if (!fits(connection, message.frame)) {
         refuse(peer, new NetworkError.MessageTooLarge({ type, bytes, limit: longest(connection) }))
-      } else if (connection.outbox.offer({ frame, id })) {
-        slow.delete(connection)
+      } else if (outbox.offer(message)) {
+        outbox.isPassedOver = false
         sent.push(peer)
-        if (connection.outbox.isAhead) ahead = connection
-      } else if (slow.has(connection)) {
+        if (outbox.isAhead) ahead = connection
+      } else if (outbox.isPassedOver) {
         refuse(peer, new NetworkError.SendTimeout({ peer, millis: 0 }))
       } else {
         waiting.push(
           Effect.async((resume) => {
-            const cancel = enqueue(connection, peer, { frame, id }, (failure) => {
+            const cancel = enqueue(connection, peer, message, (failure) => {
               if (failure === undefined) sent.push(peer)
               else {
-                if (failure._tag === "SendTimeout") slow.add(connection)
+                if (failure._tag === "SendTimeout") outbox.isPassedOver = true
                 refuse(peer, failure)
               }
               resume(Effect.void)

@@ -183,11 +183,28 @@ class DuplexLink<S extends Duplex> implements Link {
 
 const lostEarly = (): Error => new Error("the stream closed before both ends had ended it")
 
-/** The chunks as one, unless they are too long for that. */
+/** What was joined last. */
+let joinedChunks: ReadonlyArray<Uint8Array> = []
+let joinedWhole: Uint8Array | undefined
+
+const isSamePlace = (a: Uint8Array, b: Uint8Array | undefined): boolean =>
+  b !== undefined && a.buffer === b.buffer && a.byteOffset === b.byteOffset && a.length === b.length
+
+/**
+ * The chunks as one, unless they are too long for that. What goes to many, as a broadcast does, is often the same for one
+ * after the other, and joined once.
+ */
 const joined = (chunks: ReadonlyArray<Uint8Array>): Uint8Array | undefined => {
   let length = 0
   for (const chunk of chunks) length += chunk.length
-  return length <= joinBytes ? Buffer.concat(chunks, length) : undefined
+  if (length > joinBytes) return undefined
+  const isSame =
+    chunks.length === joinedChunks.length && chunks.every((chunk, at) => isSamePlace(chunk, joinedChunks[at]))
+  if (!isSame || joinedWhole === undefined) {
+    joinedWhole = Buffer.concat(chunks, length)
+    joinedChunks = chunks
+  }
+  return joinedWhole
 }
 
 /**

@@ -22,6 +22,7 @@ import type * as Frame from "./Frame.js"
 import { type Handler, refusalOf, type Refused } from "./Handler.js"
 import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
+import { constructorOf } from "./internal/PlainObject.js"
 import * as Requests from "./internal/Requests.js"
 import { nextHops, Routes } from "./internal/Routes.js"
 import { SeenMemory } from "./internal/SeenMemory.js"
@@ -416,7 +417,7 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<unknown, unknown> =>
     registered === undefined
       ? Effect.void
-      : inContext(registered, fiber, registered.handler.take(received(connection, envelope)))
+      : inContext(registered, fiber, registered.handler.take(new ReceivedOver(connection, envelope)))
 
   const oneWayFailed = (
     connection: Connection,
@@ -561,7 +562,7 @@ const run = (
   fiber: Deliveries.Handling
 ): Effect.Effect<JsonObject, Refused> => {
   try {
-    return inContext(registered, fiber, registered.handler.run(received(connection, envelope)))
+    return inContext(registered, fiber, registered.handler.run(new ReceivedOver(connection, envelope)))
   } catch (thrown) {
     return Effect.die(thrown)
   }
@@ -578,16 +579,16 @@ const inContext = <A, E>(
 ): Effect.Effect<A, E> =>
   fiber.currentContext === context ? handled : Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), handled)
 
-const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
-  type: envelope.type,
-  id: envelope.id,
-  sender: envelope.sender,
-  via: connection.identity?.id ?? envelope.sender,
-  payload: envelope.payload,
-  timestamp: envelope.timestamp,
-  expectsReply: envelope.expectsReply === true,
-  isBroadcast: envelope.ttl !== undefined && envelope.recipient === undefined,
-  envelope
+const ReceivedOver = constructorOf<Received<JsonObject>, [Connection, Envelope]>(function (connection, envelope) {
+  this.type = envelope.type
+  this.id = envelope.id
+  this.sender = envelope.sender
+  this.via = connection.identity?.id ?? envelope.sender
+  this.payload = envelope.payload
+  this.timestamp = envelope.timestamp
+  this.expectsReply = envelope.expectsReply === true
+  this.isBroadcast = envelope.ttl !== undefined && envelope.recipient === undefined
+  this.envelope = envelope
 })
 
 const describe = (connection: Connection) => ({

@@ -44,11 +44,21 @@ export class OrderedQueue<A> implements Iterable<A> {
     const item = this.items[this.head]
     this.items[this.head++] = undefined
     if (this.head === this.items.length) this.clear()
-    else if (this.head >= compactFrom && this.head * 2 >= this.items.length) {
-      this.items = this.items.slice(this.head)
-      this.head = 0
-    }
+    else if (this.head >= compactFrom && this.head * 2 >= this.items.length) this.compact()
     return item
+  }
+
+  /**
+   * Moves the items to the beginning of the same array. Another one would leave an array behind that refers to them: of a
+   * queue that has lived for long it lies in old memory, and keeps the items until the next full collection. (A receiver
+   * of many messages kept half of them.)
+   */
+  private compact(): void {
+    const { head, items } = this
+    const { length } = this
+    for (let i = 0; i < length; i++) items[i] = items[head + i]
+    items.length = length
+    this.head = 0
   }
 
   /** Takes all items, oldest first. The array is the caller's. */
@@ -60,7 +70,7 @@ export class OrderedQueue<A> implements Iterable<A> {
   }
 
   clear(): void {
-    this.items = []
+    this.items.length = 0
     this.head = 0
   }
 

@@ -8,6 +8,7 @@
 import * as Frame from "../Frame.js"
 import type { Link } from "../Transport.js"
 import { OrderedQueue } from "./OrderedQueue.js"
+import { soon } from "./soon.js"
 
 /** A message to be sent: its frame, and its id where an application gave it. */
 export interface Outgoing {
@@ -55,6 +56,8 @@ export class Outbox {
   private begun: Outgoing | undefined
   private writing = false
   private scheduled = false
+  /** The last messages came one a turn of the event loop. */
+  private comesAlone = false
   /** Takes data; takes frames of the protocol. */
   private isOpen = true
   private isWritable = true
@@ -126,9 +129,12 @@ export class Outbox {
   /** Takes the message if there is room now. */
   offer(message: Outgoing): boolean {
     if (!this.hasRoom(message.frame.length)) return false
-    this.push(message)
-    // There is nothing to be gathered any more.
-    if (this.dataBytes >= sliceBytes) this.write()
+    if (this.scheduled || this.writing) this.comesAlone = false
+    this.data.push(message)
+    this.dataBytes += message.frame.length
+    // There is nothing to be gathered: not yet, or not any more.
+    if (this.comesAlone || this.dataBytes >= sliceBytes) this.write()
+    else this.schedule()
     return true
   }
 
@@ -237,14 +243,21 @@ export class Outbox {
     }
   }
 
-  /** One write for all that is offered in the same turn of the event loop. */
+  /**
+   * One write for all that is offered in the same turn of the event loop. As long as that is one message it is written in
+   * the call that offers it: what its sender does next is done while it is on its way. The first of many goes alone then.
+   */
   private schedule(): void {
     if (this.scheduled || this.writing) return
     this.scheduled = true
-    queueMicrotask(() => {
-      this.scheduled = false
-      this.write()
-    })
+    soon(this.writeScheduled)
+  }
+
+  private readonly writeScheduled = (): void => {
+    if (!this.scheduled) return
+    this.scheduled = false
+    if (this.data.length > 0) this.comesAlone = this.data.length === 1
+    this.write()
   }
 
   private write(): void {

@@ -104,15 +104,17 @@ export const make = (deadlines: Deadlines, { enqueue }: Pick<Sending, "enqueue">
     const { first, frame, id, millis, others, peer } = request
     const message = { frame, id }
     request.settle = settle
+    const isTaken = others === undefined && first.outbox.offer(message)
     request.cancelDeadline = deadlines.after(millis, () =>
       end(request, { _tag: "Unanswered", failure: new NetworkError.RequestTimeout({ peer, id, millis }) })
     )
+    pending.set(id, request)
+    // As nearly always: all that goes before is done while it is on its way.
+    if (isTaken) return
     if (others !== undefined) {
       request.asked = new Set([first, ...others.filter(({ outbox }) => outbox.offer(message))])
+      if (first.outbox.offer(message)) return
     }
-    pending.set(id, request)
-    // As nearly always.
-    if (first.outbox.offer(message)) return
     const isTakenElsewhere = request.asked !== undefined && request.asked.size > 1
     request.cancelSending = enqueue(first, peer, message, (failure) => {
       if (failure !== undefined && !isTakenElsewhere) end(request, { _tag: "Unanswered", failure })

@@ -70,6 +70,8 @@ export interface Settings {
 export interface Owner {
   /** A valid message; while `closing` only where those are still to be delivered. */
   readonly receive: (connection: Connection, envelope: Message.Envelope, bytes: number) => void
+  /** All that one read brought is received. */
+  readonly arrived?: (connection: Connection) => void
   /** A message that breaks a rule. */
   readonly invalid: (
     connection: Connection,
@@ -131,6 +133,8 @@ export class Connection {
   private readonly decoder = new Frame.Decoder(Frame.handshakeLimit)
   private held = holdNotAttached
   private pumping = false
+  /** What one read brought is being received: `arrived` follows. */
+  private arriving = false
   /** The link is gone: what was received of it is handed over at once. */
   private isLast = false
   private finSent = false
@@ -183,6 +187,11 @@ export class Connection {
   /** Whether it is not being read, because those who handle its messages are behind. */
   get isHeld(): boolean {
     return this.held !== 0
+  }
+
+  /** Whether what one read brought is being received: the owner's `arrived` follows. */
+  get isArriving(): boolean {
+    return this.arriving
   }
 
   get isMidFrame(): boolean {
@@ -298,7 +307,13 @@ export class Connection {
       this.owner.recovered(this)
     }
     this.decoder.push(chunk)
-    this.pump()
+    this.arriving = true
+    try {
+      this.pump()
+    } finally {
+      this.arriving = false
+      this.owner.arrived?.(this)
+    }
   }
 
   private pump(): void {

@@ -119,6 +119,7 @@ export const make = Effect.gen(function* () {
   const incoming = Incoming.make(state, peers, faults, places, Greetings.make(state, faults, places))
   const owner: Owner = {
     receive: incoming.receive,
+    arrived: (connection) => state.receiver?.arrived?.(connection),
     invalid: faults.invalid,
     fault: faults.fault,
     ended: places.ended,

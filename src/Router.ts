@@ -351,6 +351,7 @@ export const make = Effect.gen(function* () {
         )
       )
     },
+    arrived: (connection) => delivery.arrived(connection),
     superseded: (loser, survivor, awaitEnd) => delivery.follow(loser, survivor, awaitEnd),
     closed: (connection) => delivery.closed(connection),
     isBusy: (id) => requests.open(id) > 0 || delivery.isServing(id)

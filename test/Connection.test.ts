@@ -49,6 +49,7 @@ const make = <L extends Link>(link: L, reactions: Partial<Owner> = {}, dialed?: 
       log.push(`message ${envelope.id}`)
       reactions.receive?.(connection, envelope, bytes)
     },
+    arrived: (connection) => reactions.arrived?.(connection),
     invalid: (connection, detail, about) => {
       log.push(`invalid ${detail} ${about.type} ${about.id}`)
       reactions.invalid?.(connection, detail, about)
@@ -123,6 +124,22 @@ describe("Connection, reading", () => {
     assert.strictEqual(connection.local, link.local)
     assert.isTrue(connection.isHeld)
     assert.strictEqual(make(new ManualLink(), {}, address).connection.direction, "outbound")
+  })
+
+  it("says when all that one read brought is handed over, whatever came of it", () => {
+    const { connection, link, log } = opened({
+      receive: (at, { id }) => {
+        assert.isTrue(at.isArriving)
+        if (id === "bad") throw new Error("no")
+      },
+      arrived: (at) => {
+        log.push(`arrived ${at.isArriving}`)
+      }
+    })
+    link.data(frame("1"), frame("2"))
+    assert.throws(() => link.data(frame("bad")))
+    assert.deepStrictEqual(log, ["message 1", "message 2", "arrived false", "message bad", "arrived false"])
+    assert.isFalse(connection.isArriving)
   })
 
   it("says what is invalid, and goes on", () => {

@@ -114,6 +114,25 @@ describe("Delivery", () => {
     })
   )
 
+  it.scoped("hands over what one read brings at the end of that read, and else a turn later", () =>
+    Effect.gen(function* () {
+      const it = yield* bench()
+      const a = Object.assign(connection(), { isArriving: true })
+      it.delivery.arrived(a)
+      push(it, a, "r", true)
+      push(it, a, "m1")
+      assert.deepStrictEqual(it.log, [])
+      a.isArriving = false
+      it.delivery.arrived(a)
+      assert.deepStrictEqual(it.log, ["r", "m1"])
+      push(it, a, "m2")
+      assert.deepStrictEqual(it.log, ["r", "m1"])
+      yield* until("the last", () => it.log.includes("m2"))
+      it.delivery.arrived(a)
+      assert.deepStrictEqual(it.log, ["r", "m1", "m2"])
+    })
+  )
+
   it.scoped("says whose requests are being handled, over whichever link they came", () =>
     Effect.gen(function* () {
       const it = yield* bench({ held: true, concurrency: 1 })

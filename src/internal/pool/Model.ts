@@ -60,6 +60,8 @@ export interface Receiver {
     bytes: number,
     kind: "Direct" | "Broadcast" | "Targeted" | "RoutedError"
   ) => void
+  /** All that one read brought over the connection is told. */
+  readonly arrived?: (connection: Connection) => void
   /** A non-fatal ERROR of the other end about a message of ours. */
   readonly error: (connection: Connection, envelope: Envelope, error: Payloads.ErrorPayload) => void
   /** The connection is not read to its end yet, but another has taken its place: that one's messages come after. */

@@ -442,15 +442,25 @@ export const make = Effect.gen(function* () {
       })
     }
     stats.count("delivered")
-    return Effect.matchCauseEffect(run(registered, connection, envelope, fiber), {
-      onFailure: (cause) => {
-        const refused = Option.getOrUndefined(Cause.failureOption(cause))
-        answers.refuse(connection, envelope, refused)
-        // A refusal by a typed failure is an answer like any other.
-        return refused?._tag === "Failed" ? Effect.void : logFailure(connection, envelope.type, cause, refused)
-      },
-      onSuccess: (payload) => reply(connection, envelope, payload)
-    })
+    const refused = (cause: Cause.Cause<Refused>): Effect.Effect<void> => {
+      const refusal = Option.getOrUndefined(Cause.failureOption(cause))
+      answers.refuse(connection, envelope, refusal)
+      // A refusal by a typed failure is an answer like any other.
+      return refusal?._tag === "Failed" ? Effect.void : logFailure(connection, envelope.type, cause, refusal)
+    }
+    const answered = (payload: JsonObject): Effect.Effect<void> => reply(connection, envelope, payload)
+    // Whatever the handler does, also if it throws before it is an Effect.
+    try {
+      const { handler } = registered
+      const message = new ReceivedOver(connection, envelope)
+      const done =
+        handler.runThen === undefined
+          ? Effect.matchCauseEffect(handler.run(message), { onFailure: refused, onSuccess: answered })
+          : handler.runThen(message, { answered, refused })
+      return inContext(registered, fiber, done)
+    } catch (thrown) {
+      return refused(Cause.die(thrown))
+    }
   }
 
   const reply = (connection: Connection, about: Envelope, payload: JsonObject): Effect.Effect<void> => {
@@ -554,20 +564,6 @@ const asking: Routing = { expectsReply: true }
 
 const isTaken = (way: Connection, frame: Frame.Frame, id: string): boolean =>
   Sending.fits(way, frame) && way.outbox.offer({ frame, id })
-
-/** Runs a handler whatever it does, also if it throws before it is an Effect. */
-const run = (
-  registered: Registered,
-  connection: Connection,
-  envelope: Envelope,
-  fiber: Deliveries.Handling
-): Effect.Effect<JsonObject, Refused> => {
-  try {
-    return inContext(registered, fiber, registered.handler.run(new ReceivedOver(connection, envelope)))
-  } catch (thrown) {
-    return Effect.die(thrown)
-  }
-}
 
 /**
  * What a handler does, in its context. The fiber keeps that context: it runs nothing but handlers, of which most often the

@@ -3,6 +3,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
@@ -224,6 +225,29 @@ describe("requests", () => {
       }
       assert.strictEqual((yield* a.status).queued.requests, 0)
       assert.strictEqual(yield* countOf(b, "handlerFailures"), 3)
+    }).pipe(inMemory)
+  )
+
+  it.scoped("are told of a defect where an answer, or a failure, cannot be encoded for a bug of its schema", () =>
+    Effect.gen(function* () {
+      const [a, b] = yield* line(["a", "b"])
+      const Buggy = Schema.transform(Schema.String, Schema.String, {
+        decode: (text) => text,
+        encode: () => {
+          throw new Error("a bug")
+        }
+      })
+      const Odd = MessageType.request(
+        "ODD",
+        Schema.Struct({ fails: Schema.Boolean }),
+        Schema.Struct({ answer: Buggy }),
+        Buggy
+      )
+      yield* b.handle(Odd, ({ payload }) => (payload.fails ? Effect.fail("no") : Effect.succeed({ answer: "yes" })))
+      for (const fails of [true, false]) {
+        assert.strictEqual(yield* tag(a.request("b", Odd, { fails })), "RequestBroke")
+      }
+      assert.strictEqual(yield* countOf(b, "handlerFailures"), 2)
     }).pipe(inMemory)
   )
 

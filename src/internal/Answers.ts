@@ -105,7 +105,7 @@ export const make = (options: {
       }
       const message = { frame: frame.right, id: envelope.id }
       // As nearly always; an Effect around it would be run for nothing.
-      if (back.outbox.offer(message)) return undefined
+      if (back.outbox.offer(message, true)) return undefined
       return Effect.asVoid(sending.wait(back, back.identity?.id ?? about.sender, message))
     }
   }

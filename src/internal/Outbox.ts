@@ -35,6 +35,12 @@ export const sliceBytes = 65_536
 /** A frame is cut where it is longer: for a few bytes more a write of their own costs more than they are worth. */
 export const cutBytes = sliceBytes + sliceBytes / 4
 
+/**
+ * Of messages that are waited for no more are gathered before a write begins: while the rest are made, the other end is at
+ * work on these. With 64 requests in flight the two ends otherwise take turns, and one of them is always idle.
+ */
+const awaitedGathered = 24
+
 const controlLimits: OutboxLimits = { messages: 1024, bytes: 1_048_576 }
 
 export class Outbox {
@@ -126,14 +132,15 @@ export class Outbox {
     )
   }
 
-  /** Takes the message if there is room now. */
-  offer(message: Outgoing): boolean {
+  /** Takes the message if there is room now. `isAwaited`: somebody does nothing until the other end has it. */
+  offer(message: Outgoing, isAwaited = false): boolean {
     if (!this.hasRoom(message.frame.length)) return false
     if (this.scheduled || this.writing) this.comesAlone = false
     this.data.push(message)
     this.dataBytes += message.frame.length
     // There is nothing to be gathered: not yet, or not any more.
-    if (this.comesAlone || this.dataBytes >= sliceBytes) this.write()
+    if (this.comesAlone || this.dataBytes >= sliceBytes || (isAwaited && this.data.length >= awaitedGathered))
+      this.write()
     else this.schedule()
     return true
   }

@@ -104,7 +104,7 @@ export const make = (deadlines: Deadlines, { enqueue }: Pick<Sending, "enqueue">
     const { first, frame, id, millis, others, peer } = request
     const message = { frame, id }
     request.settle = settle
-    const isTaken = others === undefined && first.outbox.offer(message)
+    const isTaken = others === undefined && first.outbox.offer(message, true)
     request.cancelDeadline = deadlines.after(millis, () =>
       end(request, { _tag: "Unanswered", failure: new NetworkError.RequestTimeout({ peer, id, millis }) })
     )

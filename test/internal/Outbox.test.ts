@@ -195,6 +195,23 @@ describe("Outbox writes", () => {
     assert.strictEqual(outbox.framesOut, 8)
   })
 
+  it("of messages that are waited for begins a write before all of a turn are there", async () => {
+    const { link, outbox } = make()
+    const lengths = () => link.writes.map(({ length }) => length)
+    for (let i = 0; i < 23; i++) outbox.offer(message(10), true)
+    assert.deepStrictEqual(lengths(), [])
+    outbox.offer(message(10), true)
+    assert.deepStrictEqual(lengths(), [240])
+    for (let i = 0; i < 40; i++) outbox.offer(message(10), true)
+    assert.deepStrictEqual(lengths(), [240], "one write at a time")
+    await takeAll(link)
+    assert.deepStrictEqual(lengths(), [240, 400])
+    for (let i = 0; i < 40; i++) outbox.offer(message(10))
+    assert.deepStrictEqual(lengths(), [240, 400])
+    await takeAll(link)
+    assert.deepStrictEqual(lengths(), [240, 400, 400])
+  })
+
   it("a frame that is a little longer than a slice is not cut", async () => {
     const { link, outbox } = make()
     outbox.offer(message(cutBytes, "whole", 1))

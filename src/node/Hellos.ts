@@ -18,6 +18,9 @@ const share = 0.25
 /** Milliseconds of that work that may be done at once. */
 const mostAtOnce = 50
 
+/** Milliseconds until it is looked again where all who wait are of addresses that have enough under way. */
+const roomAgain = 5
+
 const headerBytes = 5
 const handshakeType = 0x16
 const maxRecordBytes = 16_384
@@ -64,10 +67,11 @@ const turn: Effect.Effect<void> = Effect.async((resume) => {
 
 /**
  * Takes sockets that have not been read yet, and hands each to `begin` when it is its turn; those that are gone by then
- * are left out. Scope: begins no more.
+ * are left out, and those that may not begin yet let others go first. Scope: begins no more.
  */
 export const make = (
-  begin: (socket: Net.Socket) => void
+  begin: (socket: Net.Socket) => void,
+  mayBegin: (socket: Net.Socket) => boolean = () => true
 ): Effect.Effect<(socket: Net.Socket) => void, never, Scope.Scope> =>
   Effect.gen(function* () {
     const clock = yield* Effect.clock
@@ -91,15 +95,21 @@ export const make = (
         })
       })
 
+    const first = (): readonly [Net.Socket, () => void] | undefined => {
+      for (const entry of waiting) if (mayBegin(entry[0])) return entry
+      return undefined
+    }
+
     const serve = Effect.gen(function* () {
-      const [first] = waiting
-      if (first === undefined) {
+      if (waiting.size === 0) {
         some.unsafeClose()
         return yield* some.await
       }
       const wait = time.wait(now())
       if (wait > 0) return yield* Effect.sleep(wait)
-      yield* beginOne(...first)
+      const next = first()
+      if (next === undefined) return yield* Effect.sleep(roomAgain)
+      yield* beginOne(...next)
       yield* turn
     })
     yield* Effect.forever(serve).pipe(Effect.interruptible, Effect.forkScoped)

@@ -20,7 +20,7 @@ import * as Tls from "node:tls"
 import type { Credentials } from "../Credentials.js"
 import { NetworkConfig } from "../NetworkConfig.js"
 import type { DialError } from "../NetworkError.js"
-import { DialReset, HandshakeTimeout, IdentityFailed, TlsFailed } from "../NetworkError.js"
+import { DialReset, DialUnreachable, HandshakeTimeout, IdentityFailed, TlsFailed } from "../NetworkError.js"
 import { NodeIdentity } from "../NodeIdentity.js"
 import type * as PeerAddress from "../PeerAddress.js"
 import type { Link, LinkProof, LinkReceiver } from "../Transport.js"
@@ -28,6 +28,7 @@ import { Transport } from "../Transport.js"
 import * as Certificate from "./Certificate.js"
 import type { Addresses } from "./DuplexLink.js"
 import { fromDuplex } from "./DuplexLink.js"
+import { HandshakeWatch, maxBytes } from "./HandshakeWatch.js"
 import * as Hellos from "./Hellos.js"
 import * as Keys from "./Keys.js"
 import * as Sockets from "./Sockets.js"
@@ -38,21 +39,26 @@ const protocol = "synapse/1"
 const exporterLabel = "EXPORTER-synapse-p2p"
 const exporterBytes = 32
 
-/** The longest certificate that is looked at, bytes: a node's own has about 250. */
-const maxCertificateBytes = 16_384
-
 // --- What is proven ---
 
 type Fault = TlsFailed["reason"]
 
+/** The bytes of a certificate and of those shown with it, as far as they matter: a node's own is alone, and has about 250. */
+const bytesOf = (certificate: crypto.X509Certificate | undefined): number => {
+  let bytes = 0
+  for (let shown = certificate; shown !== undefined && bytes <= maxBytes; shown = shown.issuerCertificate) {
+    bytes += shown.raw.length
+  }
+  return bytes
+}
+
 /** Whose key the other end has, or why that is not known. */
-const proofOf = (socket: Tls.TLSSocket): LinkProof | Fault => {
+const proofOf = (socket: Tls.TLSSocket, certificate: crypto.X509Certificate | undefined): LinkProof | Fault => {
   if (socket.alpnProtocol !== protocol) return "Protocol"
   if (socket.getProtocol() !== "TLSv1.3") return "Version"
   // A session that is taken up again would stand for a certificate that is not shown.
   if (socket.isSessionReused()) return "Certificate"
-  const certificate = socket.getPeerX509Certificate()
-  if (certificate === undefined || certificate.raw.length > maxCertificateBytes) return "Certificate"
+  if (certificate === undefined) return "Certificate"
   const key = publicKeyIn(certificate)
   if (key === undefined) return "Certificate"
   return { id: key.id, exporter: socket.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)) }
@@ -88,15 +94,21 @@ const faultOf = (cause: unknown): Fault | undefined => {
   }
 }
 
-const tlsFailed = (address: PeerAddress.PeerAddress, reason: Fault, cause?: unknown): TlsFailed =>
+const tlsFailed = (address: PeerAddress.PeerAddress, reason: Fault, cause?: unknown, detail = ""): TlsFailed =>
   new TlsFailed({
     address,
     origin: "local",
-    detail: "",
+    detail,
     reason,
     // OpenSSL's own words say nothing more where the reason is known.
     ...(reason === "Other" ? { cause } : {})
   })
+
+const tooMuch = `more than ${maxBytes} bytes of handshake`
+const tooMuchOfLate = `${tooMuch} came from there of late`
+
+const tookTooMuch = (address: PeerAddress.PeerAddress, detail = tooMuch): TlsFailed =>
+  tlsFailed(address, "Certificate", undefined, detail)
 
 // --- Links ---
 
@@ -105,7 +117,7 @@ class AcceptedLink implements Link {
   readonly remote: PeerAddress.PeerAddress
   readonly local: PeerAddress.PeerAddress
   proven: LinkProof | undefined = undefined
-  private readonly socket: Net.Socket
+  readonly socket: Net.Socket
   private inner: Link | undefined = undefined
   private receiver: LinkReceiver | undefined = undefined
   private isPaused = false
@@ -218,6 +230,12 @@ const groups = ((): string => {
 })()
 
 /**
+ * By what the two ends prove their keys: the kinds that a node may have. Others of OpenSSL's list take up to ten times as
+ * long to check.
+ */
+const signatures = "ed25519:ECDSA+SHA256"
+
+/**
  * Both ends of a connection have the same settings: the identity of the other end is checked here, by its key, and not by
  * OpenSSL, which knows of authorities and names only.
  */
@@ -230,6 +248,7 @@ const contextOf = (credentials: Credentials) =>
     minVersion: "TLSv1.3",
     maxVersion: "TLSv1.3",
     ecdhCurve: groups,
+    sigalgs: signatures,
     secureOptions: crypto.constants.SSL_OP_NO_TICKET | crypto.constants.SSL_OP_NO_RENEGOTIATION
   }) as const
 
@@ -241,7 +260,7 @@ const endsOf = ({ localAddress, remoteAddress, remotePort }: Net.Socket): string
  * Takes sockets through the server's side of the handshake. Node's server tells of a socket by the stream it has put over
  * it: the two have the same ends.
  */
-const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
+const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWatch) => {
   const links = new Map<string, AcceptedLink>()
   const server = Tls.createServer({ ...settings, ...context, requestCert: true })
   // OpenSSL has it by now. Every socket leads to its server, and so would whoever looks into one to the key.
@@ -249,15 +268,19 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
 
   server.on("secureConnection", (stream) => {
     const link = links.get(endsOf(stream))
-    const proven = proofOf(stream)
     if (link === undefined) return void stream.destroy()
+    const certificate = stream.getPeerX509Certificate()
+    if (watch.end(link.socket, bytesOf(certificate))) return link.fail(stream, tookTooMuch(link.remote))
+    const proven = proofOf(stream, certificate)
     if (typeof proven === "string") link.fail(stream, tlsFailed(link.remote, proven))
     else link.secure(stream, proven)
   })
   server.on("tlsClientError", (cause, stream) => {
     const link = links.get(endsOf(stream))
+    if (link === undefined) return
+    if (watch.end(link.socket)) return link.fail(stream, tookTooMuch(link.remote))
     const fault = faultOf(cause)
-    link?.fail(stream, fault === undefined ? cause : tlsFailed(link.remote, fault, cause))
+    link.fail(stream, fault === undefined ? cause : tlsFailed(link.remote, fault, cause))
   })
 
   return {
@@ -270,6 +293,11 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
       return link
     },
     handshake: (socket: Net.Socket): void => {
+      const link = links.get(endsOf(socket))
+      if (link?.socket !== socket) return void socket.destroy()
+      const { remote } = link
+      if (watch.isShutOut(remote.host)) return link.destroy(tookTooMuch(remote, tooMuchOfLate))
+      watch.begin(socket, remote.host, () => link.destroy(tookTooMuch(remote)))
       server.emit("connection", socket)
     }
   }
@@ -277,7 +305,7 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>) => {
 
 /** A stream whose handshake has begun: what becomes of it is known whether or not anybody waits for it yet. */
 interface Begun {
-  readonly stream: Tls.TLSSocket
+  readonly stream: Net.Socket
   readonly outcome: Deferred.Deferred<Link, DialError>
 }
 
@@ -286,22 +314,35 @@ const begin = (
   address: PeerAddress.PeerAddress,
   socket: Net.Socket,
   addresses: Addresses,
-  secureContext: Tls.SecureContext
+  secureContext: Tls.SecureContext,
+  watch: HandshakeWatch
 ): Begun => {
   const outcome = Deferred.unsafeMake<Link, DialError>(FiberId.none)
+  const fail = (error: DialError): void => Deferred.unsafeDone(outcome, Effect.fail(error))
+  const { host } = addresses.remote
+  if (watch.isShutOut(host)) {
+    fail(new DialUnreachable({ address, cause: new Error(tooMuchOfLate) }))
+    socket.destroy()
+    return { stream: socket, outcome }
+  }
   const stream = Tls.connect({ ...settings, secureContext, socket, checkServerIdentity: () => undefined })
-  stream.on("error", (cause) => {
-    const fault = faultOf(cause)
-    const error = fault === undefined ? Sockets.dialFailed(address, cause) : tlsFailed(address, fault, cause)
-    Deferred.unsafeDone(outcome, Effect.fail(error))
+  watch.begin(socket, host, () => {
+    fail(tookTooMuch(address))
+    stream.destroy()
   })
-  stream.on("close", () => Deferred.unsafeDone(outcome, Effect.fail(new DialReset({ address }))))
+  stream.on("error", (cause) => {
+    if (watch.end(socket)) return fail(tookTooMuch(address))
+    const fault = faultOf(cause)
+    fail(fault === undefined ? Sockets.dialFailed(address, cause) : tlsFailed(address, fault, cause))
+  })
+  stream.on("close", () => fail(watch.end(socket) ? tookTooMuch(address) : new DialReset({ address })))
   stream.once("secureConnect", () => {
-    const proven = proofOf(stream)
-    if (typeof proven !== "string") {
+    const certificate = stream.getPeerX509Certificate()
+    const proven = watch.end(socket, bytesOf(certificate)) ? undefined : proofOf(stream, certificate)
+    if (typeof proven === "object") {
       return Deferred.unsafeDone(outcome, Effect.succeed(dialedLink(stream, addresses, proven)))
     }
-    Deferred.unsafeDone(outcome, Effect.fail(tlsFailed(address, proven)))
+    fail(proven === undefined ? tookTooMuch(address) : tlsFailed(address, proven))
     stream.destroy()
   })
   return { stream, outcome }
@@ -328,17 +369,24 @@ export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> 
     // Of all dials: each would read the key again, and its stream show it to whoever looks into it.
     const secureContext = Tls.createSecureContext(context)
     const millis = Duration.toMillis(handshakeTimeout)
+    const clock = yield* Effect.clock
+    const watch = new HandshakeWatch(() => Number(clock.unsafeCurrentTimeNanos()) / 1e6)
 
     return Transport.of({
       listen: (address, onLink) =>
         Effect.suspend(() => {
-          const { handshake, toLink } = makeAcceptor(context)
-          return Effect.flatMap(Hellos.make(handshake), (isTaken) => Sockets.listen(address, onLink, toLink, isTaken))
+          const { handshake, toLink } = makeAcceptor(context, watch)
+          const mayBegin = ({ remoteAddress }: Net.Socket): boolean => watch.hasRoom(remoteAddress ?? "")
+          return Effect.flatMap(Hellos.make(handshake, mayBegin), (isTaken) =>
+            Sockets.listen(address, onLink, toLink, isTaken)
+          )
         }),
       dial: (address) =>
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
-            restore(Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, secureContext))),
+            restore(
+              Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, secureContext, watch))
+            ),
             ({ outcome, stream }) =>
               restore(Deferred.await(outcome)).pipe(
                 Effect.timeoutFail({

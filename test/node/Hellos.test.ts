@@ -6,6 +6,7 @@ import { rounds, until } from "../utils/links.js"
 
 /** A listener whose sockets wait for their turn, and in which order they got it. Scope: closes both. */
 const listening = Effect.gen(function* () {
+  const mayNot = new Set<number | undefined>()
   const begun: Array<{ readonly said: Buffer; readonly at: number }> = []
   let turns = 0
   const next = (): void => {
@@ -14,9 +15,12 @@ const listening = Effect.gen(function* () {
   }
   let immediate = setImmediate(next)
   const accepted = new Set<net.Socket>()
-  const isTaken = yield* Hellos.make((socket) => {
-    begun.push({ said: (socket.read() as Buffer | null) ?? Buffer.alloc(0), at: turns })
-  })
+  const isTaken = yield* Hellos.make(
+    (socket) => {
+      begun.push({ said: (socket.read() as Buffer | null) ?? Buffer.alloc(0), at: turns })
+    },
+    ({ remotePort }) => !mayNot.has(remotePort)
+  )
   const server = yield* Effect.acquireRelease(
     Effect.async<net.Server>((resume) => {
       const made = net.createServer({ allowHalfOpen: true, pauseOnConnect: true }, (socket) => {
@@ -41,7 +45,7 @@ const listening = Effect.gen(function* () {
     }),
     (socket) => Effect.sync(() => socket.destroy())
   )
-  return { accepted, begun, dial }
+  return { accepted, begun, dial, mayNot }
 })
 
 /** A first record of that many bytes. */
@@ -101,6 +105,26 @@ describe("Hellos", () => {
       assert.sameMembers(
         begun.map(({ said }) => said.at(-1)),
         Array.from({ length: 30 }, (_, n) => n)
+      )
+    })
+  )
+
+  it.scopedLive("lets others go first while one may not begin", () =>
+    Effect.gen(function* () {
+      const { begun, dial, mayNot } = yield* listening
+      const first = yield* dial
+      const second = yield* dial
+      mayNot.add(first.localPort)
+      first.write(record(10, 1))
+      yield* rounds(10)
+      second.write(record(10, 2))
+      yield* until(() => begun.length === 1)
+      yield* rounds(10)
+      mayNot.clear()
+      yield* until(() => begun.length === 2)
+      assert.deepStrictEqual(
+        begun.map(({ said }) => said.at(-1)),
+        [2, 1]
       )
     })
   )

@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as crypto from "node:crypto"
 import net from "node:net"
+import { Duplex } from "node:stream"
 import tls from "node:tls"
 import type * as NetworkConfig from "../../src/NetworkConfig.js"
 import * as NodeId from "../../src/NodeId.js"
@@ -13,6 +14,7 @@ import * as P2PNetworkNode from "../../src/node/P2PNetworkNode.js"
 import { P2PNetwork } from "../../src/P2PNetwork.js"
 import type { HostileNode } from "../utils/hostileNode.js"
 import { Chat, hostile, startNode } from "../utils/hostileNode.js"
+import { until } from "../utils/links.js"
 import { dial as dialPlain, frame, helloPayload, listen as listenPlain, message } from "../utils/rawPeer.js"
 import * as Tls from "../utils/tlsPeer.js"
 
@@ -352,6 +354,100 @@ describe("Certificates", () => {
       const errors = node.events.flatMap((event) => (event._tag === "HandshakeFailed" ? [event.error._tag] : []))
       assert.deepStrictEqual(new Set(errors), new Set(["TlsFailed"]))
       yield* nobodyIsIn(node)
+    })
+  )
+})
+
+/** A client of the node behind which somebody passes on, of each piece that it says, what `pass` leaves of it. */
+const passing = (port: number, pem: string, pass: (said: Buffer, to: net.Socket) => void) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const socket = net.connect({ host: "127.0.0.1", port, noDelay: true })
+      const through = new Duplex({
+        read: () => {},
+        write: (chunk: Buffer, _, done) => {
+          pass(chunk, socket)
+          done()
+        }
+      })
+      socket.on("data", (chunk) => through.push(chunk))
+      for (const stream of [socket, through]) stream.on("error", () => {})
+      const client = tls.connect({ socket: through, ...Tls.settings(who, pem) }).on("error", () => {})
+      return { client, socket }
+    }),
+    ({ client, socket }) =>
+      Effect.sync(() => {
+        client.destroy()
+        socket.destroy()
+      })
+  )
+
+const who = Tls.identity()
+
+/** The handshake has failed, for what it takes. */
+const isRefused = (node: HostileNode) =>
+  Effect.map(failedHandshake(node), (error) => {
+    assert.strictEqual(error?._tag, "TlsFailed")
+    assert.include(error?.message ?? "", "more than 4096 bytes of handshake")
+  })
+
+describe("Chains of certificates, which take long to check", () => {
+  hostile("are refused at a listener, and none are that have what a node needs", () =>
+    Effect.gen(function* () {
+      const node = yield* start()
+      const { peer } = yield* Tls.dial(node.port, who, Tls.settings(who, Tls.chain(who, 12)))
+      yield* peer.closed
+      yield* isRefused(node)
+      assert.deepStrictEqual(peer.received, [])
+      yield* nobodyIsIn(node)
+      const padded = Tls.certificate(who, { padBytes: 3_500 })
+      assert.strictEqual(
+        (yield* Tls.answerTo(yield* Tls.dial(node.port, who, Tls.settings(who, padded)))).type,
+        "HELLO"
+      )
+    })
+  )
+
+  hostile("are refused where nothing comes after them", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ handshakeTimeout: "1 minute" })
+      const { socket } = yield* passing(node.port, Tls.chain(who, 12), (said, to) => {
+        to.write(said.length > 2_000 ? said.subarray(0, -100) : said)
+      })
+      yield* isRefused(node)
+      yield* until(() => socket.destroyed)
+    })
+  )
+
+  hostile("are cut off while they come, if they come slowly", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ handshakeTimeout: "1 minute" })
+      let passed = 0
+      let whole = 0
+      const { socket } = yield* passing(node.port, Tls.chain(who, 90), (said, to) => {
+        whole += said.length
+        for (let at = 0; at < said.length; at += 1_000) {
+          setTimeout(() => {
+            if (!to.destroyed) to.write(said.subarray(at, at + 1_000), () => (passed += 1_000))
+          }, at / 50)
+        }
+      })
+      yield* isRefused(node)
+      yield* until(() => socket.destroyed)
+      assert.isAbove(whole, 35_000)
+      assert.isBelow(passed, whole / 2)
+    })
+  )
+
+  hostile("are refused by who dials", () =>
+    Effect.gen(function* () {
+      const port = yield* Tls.listen(Tls.settings(who, Tls.chain(who, 12)), (socket) => {
+        socket.on("error", () => {})
+      })
+      const dialer = yield* another()
+      const error = yield* Effect.flip(dialer.connect(`127.0.0.1:${port}`, { retryFor: 0 }))
+      assert.deepInclude(error, { _tag: "TlsFailed", reason: "Certificate" })
+      assert.include(error.message, "more than 4096 bytes of handshake")
     })
   )
 })

@@ -30,7 +30,7 @@ export interface Identity {
   readonly privateKey: crypto.KeyObject
 }
 
-type Kind = "ed25519" | "p256" | "rsa"
+type Kind = "ed25519" | "p256" | "p521" | "rsa"
 
 const keyPair = (kind: Kind): crypto.KeyPairKeyObjectResult => {
   switch (kind) {
@@ -38,6 +38,8 @@ const keyPair = (kind: Kind): crypto.KeyPairKeyObjectResult => {
       return crypto.generateKeyPairSync("ed25519")
     case "p256":
       return crypto.generateKeyPairSync("ec", { namedCurve: "P-256" })
+    case "p521":
+      return crypto.generateKeyPairSync("ec", { namedCurve: "P-521" })
     case "rsa":
       return crypto.generateKeyPairSync("rsa", { modulusLength: 2048 })
   }
@@ -55,27 +57,32 @@ const algorithms: Readonly<Record<string, string>> = {
   rsa: "1.2.840.113549.1.1.11"
 }
 
-/** A self-signed certificate, as odd as asked for. */
-export const certificate = (
-  { info, privateKey }: Identity,
-  odd: { readonly notAfter?: string; readonly name?: string; readonly padBytes?: number } = {}
-): string => {
-  const kind = privateKey.asymmetricKeyType ?? ""
-  const algorithm = new X509.AlgorithmIdentifier({ algorithm: algorithms[kind] ?? "" })
-  const name = new X509.Name([
+const nameOf = (utf8String: string): X509.Name =>
+  new X509.Name([
     new X509.RelativeDistinguishedName([
-      new X509.AttributeTypeAndValue({
-        type: "2.5.4.3",
-        value: new X509.AttributeValue({ utf8String: odd.name ?? "by hand" })
-      })
+      new X509.AttributeTypeAndValue({ type: "2.5.4.3", value: new X509.AttributeValue({ utf8String }) })
     ])
   ])
+
+interface Odd {
+  readonly notAfter?: string
+  readonly name?: string
+  readonly padBytes?: number
+  readonly issuer?: { readonly name: string; readonly privateKey: crypto.KeyObject }
+}
+
+/** A self-signed certificate, as odd as asked for. */
+export const certificate = ({ info, privateKey: own }: Identity, odd: Odd = {}): string => {
+  const privateKey = odd.issuer?.privateKey ?? own
+  const kind = privateKey.asymmetricKeyType ?? ""
+  const algorithm = new X509.AlgorithmIdentifier({ algorithm: algorithms[kind] ?? "" })
+  const subject = nameOf(odd.name ?? "by hand")
   const tbsCertificate = new X509.TBSCertificate({
     version: X509.Version.v3,
     serialNumber: new Uint8Array([1, ...crypto.randomBytes(8)]).buffer,
     signature: algorithm,
-    issuer: name,
-    subject: name,
+    issuer: odd.issuer === undefined ? subject : nameOf(odd.issuer.name),
+    subject,
     validity: new X509.Validity({
       notBefore: new Date("2000-01-01T00:00:00Z"),
       notAfter: new Date(odd.notAfter ?? "2049-01-01T00:00:00Z")
@@ -106,6 +113,14 @@ export const certificate = (
     })
   )
   return `-----BEGIN CERTIFICATE-----\n${Buffer.from(der).toString("base64")}\n-----END CERTIFICATE-----\n`
+}
+
+/** A certificate that is proven by another, and that one by the next: each takes long to check. */
+export const chain = (who: Identity, length: number): string => {
+  const issuer = identity("p521")
+  const proven = (holder: Identity, n: number): string =>
+    certificate(holder, { name: `n${n}`, issuer: { name: `n${n + 1}`, privateKey: issuer.privateKey } })
+  return [proven(who, 0), ...Array.from({ length: length - 1 }, (_, n) => proven(issuer, n + 1))].join("")
 }
 
 /** What TLS is to be done with. */

@@ -32,6 +32,19 @@ const failed = (path: string, error: PlatformError): IdentityFailed =>
 export const pathIn = (folder: string): Effect.Effect<string, never, Path.Path> =>
   Effect.map(Path.Path, (paths) => paths.join(paths.resolve(folder), fileName))
 
+/** All that is in the file, which may have grown since it was looked at; as much of it as tells that it is too long. */
+const textOf = (file: FileSystem.File): Effect.Effect<string, PlatformError> =>
+  Effect.gen(function* () {
+    const bytes = new Uint8Array(maxBytes + 1)
+    let length = 0
+    while (length < bytes.length) {
+      const read = Number(yield* file.read(bytes.subarray(length)))
+      if (read === 0) break
+      length += read
+    }
+    return new TextDecoder().decode(bytes.subarray(0, length))
+  })
+
 /**
  * The key in the folder. Fails with `IdentityFailed` where there is none, others may read it, or it is damaged.
  */
@@ -39,18 +52,23 @@ export const read = (folder: string): Effect.Effect<Credentials, IdentityFailed,
   Effect.gen(function* () {
     const files = yield* FileSystem.FileSystem
     const path = yield* pathIn(folder)
-    const { mode, size, type } = yield* Effect.mapError(files.stat(path), (error) => failed(path, error))
     const damaged = (detail: string) => new IdentityFailed({ path, reason: "Damaged", detail })
+    const orFailed = Effect.mapError((error: PlatformError) => failed(path, error))
+    // To open a pipe would be to wait for who writes to it.
+    const { type: seen } = yield* orFailed(files.stat(path))
+    if (seen !== "File") return yield* damaged(`it is a ${seen}`)
+    // What is checked is what is read: another file may have its name by now.
+    const file = yield* orFailed(files.open(path, { flag: "r" }))
+    const { mode, size, type } = yield* orFailed(file.stat)
     if (type !== "File") return yield* damaged(`it is a ${type}`)
     // Elsewhere these bits say nothing of who may read it.
     if (process.platform !== "win32" && (mode & readableByOthers) !== 0) {
       return yield* new IdentityFailed({ path, reason: "ReadableByOthers" })
     }
     if (Number(size) > maxBytes) return yield* damaged(`it has ${size} bytes`)
-    const pem = yield* Effect.mapError(files.readFileString(path), (error) => failed(path, error))
-    const credentials = Keys.fromPem(Redacted.make(pem))
+    const credentials = Keys.fromPem(Redacted.make(yield* orFailed(textOf(file))))
     return Either.isLeft(credentials) ? yield* damaged(credentials.left) : credentials.right
-  })
+  }).pipe(Effect.scoped)
 
 /**
  * Makes a key in the folder, which must be there. Fails with `IdentityFailed` where there is one already, whatever it is,

@@ -1,4 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
+import * as FileSystem from "@effect/platform/FileSystem"
+import * as Path from "@effect/platform/Path"
 import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -7,7 +9,16 @@ import * as Layer from "effect/Layer"
 import * as Logger from "effect/Logger"
 import * as Redacted from "effect/Redacted"
 import * as crypto from "node:crypto"
-import { chmodSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs"
+import {
+  chmodSync,
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  statSync,
+  writeFileSync
+} from "node:fs"
 import { join } from "node:path"
 import { inspect } from "node:util"
 import type * as NetworkConfig from "../../src/NetworkConfig.js"
@@ -131,6 +142,32 @@ describe("Identity", () => {
       const other = yield* temporary
       mkdirSync(join(other, "identity.pem"))
       assert.strictEqual((yield* Effect.flip(inFolder(other))).reason, "Damaged")
+    })
+  )
+
+  it.scopedLive("is read from the file that was checked, whatever takes its name meanwhile", () =>
+    Effect.gen(function* () {
+      const path = yield* temporary
+      const file = join(path, "identity.pem")
+      const other = yield* temporary
+      const first = (yield* inFolder(path)).id
+      yield* inFolder(other)
+      const files = yield* Effect.provide(FileSystem.FileSystem, NodeContext.layer)
+      const withFiles = (given: Partial<FileSystem.FileSystem>) =>
+        Identity.show(path).pipe(
+          Effect.provideService(FileSystem.FileSystem, { ...files, ...given }),
+          Effect.provide(Path.layer)
+        )
+      const replace = Effect.sync(() => {
+        renameSync(file, join(path, "old.pem"))
+        copyFileSync(join(other, "identity.pem"), file)
+        chmodSync(file, 0o644)
+      })
+      const checkedBefore = withFiles({ stat: (asked) => Effect.zipLeft(files.stat(asked), replace) })
+      assert.strictEqual((yield* Effect.flip(checkedBefore)).reason, "ReadableByOthers")
+      renameSync(join(path, "old.pem"), file)
+      const openedBefore = withFiles({ open: (...asked) => Effect.zipLeft(files.open(...asked), replace) })
+      assert.strictEqual(yield* openedBefore, first)
     })
   )
 

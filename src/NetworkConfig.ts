@@ -19,6 +19,7 @@ import * as Option from "effect/Option"
 import * as ParseResult from "effect/ParseResult"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import * as Access from "./internal/Access.js"
 import { version } from "./internal/version.js"
 import { ConfigInvalid } from "./NetworkError.js"
 import { NodeId } from "./NodeId.js"
@@ -275,7 +276,10 @@ export class NetworkConfig extends Context.Tag("synapse-p2p/NetworkConfig")<
      * Default: (none). Without one, whoever reaches the port may join.
      */
     readonly networkKey: ReadonlyArray<Redacted.Redacted<string>>
-    /** The only nodes that may be connected; none named: all. Default: (none). Can be changed while the node runs. */
+    /**
+     * The only nodes that may be connected; none named: all. With encryption ids that keys have, as others match nobody.
+     * Default: (none). Can be changed while the node runs.
+     */
     readonly allow: ReadonlyArray<NodeId>
     /** Nodes that may not be connected, also where `allow` names them. Default: (none). Can be changed likewise. */
     readonly deny: ReadonlyArray<NodeId>
@@ -900,12 +904,25 @@ const complete = ({ given }: Gathered): Settings => {
 
 const checkTogether = (gathered: Gathered, settings: Settings): void => {
   checkHeartbeat(gathered, settings)
+  checkLists(gathered, settings)
   const { bad, given, issues } = gathered
   if (bad.has("encryption") || settings.encryption === "tls") return
   for (const key of ["networkKey", "identityKey"] as const) {
     const name = given.get(key)?.name
     if (name !== undefined && isSet(settings[key])) {
       issues.push({ key: name, value: "<redacted>", expected: "left out where encryption is none" })
+    }
+  }
+}
+
+/** A list that names nobody whom it could mean would be heeded in silence. */
+const checkLists = ({ bad, given, issues }: Gathered, settings: Settings): void => {
+  if (bad.has("encryption") || settings.encryption !== "tls") return
+  for (const key of ["allow", "deny"] as const) {
+    const name = given.get(key)?.name
+    const wrong = name === undefined ? undefined : settings[key].find((id) => !Access.isOfKey(id))
+    if (name !== undefined && wrong !== undefined) {
+      issues.push({ key: name, value: JSON.stringify(wrong), expected: Access.idsOfKeys })
     }
   }
 }

@@ -20,6 +20,7 @@ import * as Stream from "effect/Stream"
 import * as ConnectionPool from "./ConnectionPool.js"
 import * as Discovery from "./Discovery.js"
 import * as Heartbeat from "./Heartbeat.js"
+import * as Access from "./internal/Access.js"
 import { Samples } from "./internal/Samples.js"
 import * as LocalNode from "./LocalNode.js"
 import type { JsonObject } from "./Message.js"
@@ -77,7 +78,8 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
     /**
      * Changes the lists of who may be connected, those that are given, at once and until the layer closes; the settings
      * keep what they are. Live connections of peers that the lists do not let in any more are closed. Fails with
-     * `ConfigInvalid` where one is not a node id; nothing is changed then.
+     * `ConfigInvalid` where one is not a node id, or not one that a key can have and nodes have keys; nothing is changed
+     * then.
      */
     readonly setAccess: (lists: {
       readonly allow?: ReadonlyArray<string>
@@ -188,6 +190,7 @@ export const make = <R = never>(options: Options<R> = {}) =>
   Effect.gen(function* () {
     const config = yield* NetworkConfig
     const node = yield* LocalNode.LocalNode
+    const hasKey = node.credentials !== undefined
     const book = yield* PeerBook.PeerBook
     const pool = yield* ConnectionPool.ConnectionPool
     const stats = yield* NetworkStats.NetworkStats
@@ -504,11 +507,9 @@ export const make = <R = never>(options: Options<R> = {}) =>
       disconnect: (peer) => (NodeId.is(peer) ? pool.disconnect(peer) : Effect.void),
       access: Effect.sync(pool.access),
       setAccess: (lists) =>
-        Effect.map(Effect.all({ allow: nodeIds("allow", lists.allow), deny: nodeIds("deny", lists.deny) }), (checked) =>
-          pool.setAccess({
-            ...(checked.allow === undefined ? {} : { allow: checked.allow }),
-            ...(checked.deny === undefined ? {} : { deny: checked.deny })
-          })
+        Effect.map(
+          Effect.all({ allow: listed("allow", lists.allow, hasKey), deny: listed("deny", lists.deny, hasKey) }),
+          ({ allow, deny }) => pool.setAccess({ ...(allow && { allow }), ...(deny && { deny }) })
         ),
       // The router asks whether the network runs, which spares an Effect around each message.
       sendMessage: (peer, type, payload, sendOptions) =>
@@ -587,14 +588,16 @@ const parseAddress = (
     ? Either.mapLeft(PeerAddress.parse(given), (detail) => new AddressInvalid({ detail }))
     : Either.right(given)
 
-const nodeIds = (
+const listed = (
   key: string,
-  ids: ReadonlyArray<string> | undefined
+  ids: ReadonlyArray<string> | undefined,
+  areOfKeys: boolean
 ): Either.Either<ReadonlyArray<NodeId.NodeId> | undefined, ConfigInvalid> => {
-  const wrong = ids?.find((id) => !NodeId.is(id))
+  const wrong = ids?.find((id) => !NodeId.is(id) || (areOfKeys && !Access.isOfKey(id)))
+  const expected = areOfKeys ? Access.idsOfKeys : "node ids"
   return wrong === undefined
     ? Either.right(ids?.filter(NodeId.is))
-    : Either.left(new ConfigInvalid({ issues: [{ key, value: JSON.stringify(wrong), expected: "node ids" }] }))
+    : Either.left(new ConfigInvalid({ issues: [{ key, value: JSON.stringify(wrong), expected }] }))
 }
 
 const matches = (

@@ -24,6 +24,9 @@ type Key = NetworkConfig.Key
 /** A secret of 32 bytes. */
 const secretOf = (n: number): string => String(n).repeat(32)
 
+/** An id that a key can have. */
+const idOf = (letter: string): string => `${letter.repeat(51)}a`
+
 /** For each key: one value as text, as JSON and in code, what it is read as, and values that no source may give. */
 type Samples = {
   readonly [K in Key]: {
@@ -206,18 +209,18 @@ const samples: Samples = {
     bad: ["s3cret-value", Redacted.make("s3cret-value"), [secretOf(1), "s3cret-value"], 7, null, {}]
   },
   allow: {
-    text: "node-b, node-c",
-    json: ["node-b", "node-c"],
-    input: ["node-b", "node-c"],
-    value: [NodeId.make("node-b"), NodeId.make("node-c")],
-    bad: ["node b", ["node-b", ""], 7, null]
+    text: `${idOf("b")}, ${idOf("c")}`,
+    json: [idOf("b"), idOf("c")],
+    input: [idOf("b"), idOf("c")],
+    value: [NodeId.make(idOf("b")), NodeId.make(idOf("c"))],
+    bad: ["node b", [idOf("b"), ""], 7, null]
   },
   deny: {
-    text: "node-b",
-    json: ["node-b"],
-    input: ["node-b"],
-    value: [NodeId.make("node-b")],
-    bad: ["node b", ["node-b", ""], 7, null]
+    text: idOf("b"),
+    json: [idOf("b")],
+    input: [idOf("b")],
+    value: [NodeId.make(idOf("b"))],
+    bad: ["node b", [idOf("b"), ""], 7, null]
   },
   handlerConcurrency: counts(24)
 }
@@ -633,6 +636,40 @@ describe("NetworkConfig", () => {
       assert.strictEqual(warningsOf({ host: "node.example", ...plain }).length, 1)
       for (const host of ["localhost", "::1", "127.1.2.3"]) assert.deepStrictEqual(warningsOf({ host, ...plain }), [])
       assert.deepStrictEqual(warningsOf({ host: "0.0.0.0" }), [])
+    })
+
+    it("list nobody that no key can be: with encryption one is refused, wherever it is given, and without any is possible", () => {
+      const good = idOf("b")
+      const wrong = [
+        good.toUpperCase(),
+        good.slice(1),
+        `${good}a`,
+        `${good.slice(0, -1)}b`,
+        `0${good.slice(1)}`,
+        "node-b"
+      ]
+      for (const id of wrong) {
+        for (const key of ["allow", "deny"] as const) {
+          const found = [
+            load({ file: { [key]: [good, id] } }),
+            load({ env: provider({ [envOf(key)]: `${good}, ${id}` }) }),
+            load({ flags: { [key]: [good, id] } }),
+            load({ file: { encryption: "none" }, flags: { encryption: "tls", [key]: [id] } })
+          ].map(issuesOf)
+          assert.deepStrictEqual(
+            found.map((issues) => issues.map((issue) => [issue.key, issue.value])),
+            [`${key} (in the file)`, envOf(key), `--${key}`, `--${key}`].map((name) => [[name, JSON.stringify(id)]])
+          )
+          for (const [issue] of found) assert.include(issue?.expected, "52 characters of a-z and 2-7")
+          assert.deepStrictEqual(settingsOf({ flags: { encryption: "none", [key]: [id] } })[key], [NodeId.make(id)])
+          assert.strictEqual(read({ [envOf(key)]: id })._tag, "Left")
+          assert.strictEqual(build(NetworkConfig.layer({ [key]: [id] })).result._tag, "Left")
+        }
+      }
+      for (const last of ["a", "q"]) {
+        const id = good.slice(0, -1) + last
+        assert.deepStrictEqual(settingsOf({ flags: { allow: [id] } }).allow, [NodeId.make(id)])
+      }
     })
 
     it("offer no keys without encryption, in whatever order they are given", () => {

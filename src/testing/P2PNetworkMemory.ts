@@ -20,9 +20,9 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import { namedSettings } from "../internal/testing/namedSettings.js"
 import * as NetworkConfig from "../NetworkConfig.js"
 import type { ConfigInvalid, HandlerExists, ListenFailed } from "../NetworkError.js"
 import * as NodeIdentity from "../NodeIdentity.js"
@@ -56,10 +56,7 @@ export const layer = <R = never>(
 > => {
   const { autoStart = true, handlers = [], ...settings } = options
   const host = settings.host ?? settings.nodeId ?? "memory"
-  const config = Layer.effect(
-    NetworkConfig.NetworkConfig,
-    Either.map(NetworkConfig.make({ ...settings, host }), (loaded) => loaded.settings)
-  )
+  const config = Layer.effect(NetworkConfig.NetworkConfig, namedSettings({ ...settings, host }))
   return P2PNetwork.layer({ autoStart, handlers }).pipe(
     Layer.provide(Layer.merge(Layer.fresh(NodeIdentity.layer), MemoryTransport.layerTransportAt(host))),
     Layer.provide(config)

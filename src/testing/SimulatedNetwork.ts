@@ -32,7 +32,6 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
@@ -43,6 +42,7 @@ import type { SimulatedHost } from "../internal/sim/SimulatedHost.js"
 import { SimulatedProcess } from "../internal/sim/SimulatedProcess.js"
 import { Terrain } from "../internal/sim/Terrain.js"
 import { type Halt, World } from "../internal/sim/World.js"
+import { namedSettings } from "../internal/testing/namedSettings.js"
 import type { ConnectionPool } from "../ConnectionPool.js"
 import type { LocalNode } from "../LocalNode.js"
 import * as NetworkConfig from "../NetworkConfig.js"
@@ -331,7 +331,7 @@ const make = (options: Options, world: World, terrain: Terrain, caller: Simulate
     const { autoStart = true, handlers = [], onBuilt: _, ...settings } = given
     const config = Layer.effect(
       NetworkConfig.NetworkConfig,
-      Either.map(NetworkConfig.make({ ...settings, host: settings.host ?? host.name }), (loaded) => loaded.settings)
+      namedSettings({ ...settings, host: settings.host ?? host.name })
     )
     const parts = PeerStore.layerKeeping.pipe(
       Layer.provide(Layer.succeed(PeerStore.PeerStore, storeOf(host))),

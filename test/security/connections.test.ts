@@ -491,8 +491,12 @@ describe("The lists of who may be connected", () => {
       yield* node.until("only the allowed one may stay", ({ peers }) => peers.connected === 0)
       assert.strictEqual(codeOf(yield* Tls.answerTo(yield* Tls.dial(node.port, bad))), "UNAUTHORIZED")
       yield* Tls.join(node.port, good)
-      const error = yield* Effect.flip(node.network.setAccess({ deny: ["no id!"] }))
-      assert.strictEqual(error._tag, "ConfigInvalid")
+      for (const nobody of ["no id!", good.id.toUpperCase(), good.id.slice(1), "node-b"]) {
+        const error = yield* Effect.flip(node.network.setAccess({ deny: [bad.id, nobody] }))
+        assert.strictEqual(error._tag, "ConfigInvalid")
+        assert.include(error.message, `deny is ${JSON.stringify(nobody)}`)
+        assert.include(error.message, "52 characters of a-z and 2-7")
+      }
       assert.deepStrictEqual(yield* node.network.access, { allow: [NodeId.make(good.id)], deny: [] })
     })
   )

@@ -21,6 +21,7 @@ import * as Expect from "../../src/testing/Expect.js"
 import type * as P2PNetworkMemory from "../../src/testing/P2PNetworkMemory.js"
 import { P2PNetworkTest } from "../../src/testing/P2PNetworkTest.js"
 import { Ask, Chat, Other, recordChats } from "../utils/network.js"
+import { simulate } from "../utils/simulated.js"
 
 const inTest = (options: P2PNetworkMemory.Options = {}) => Effect.provide(P2PNetworkTest.layer(options))
 
@@ -516,5 +517,27 @@ describe("the layer", () => {
       })
       yield* Effect.all([build.pipe(Effect.provide(layer)), build.pipe(Effect.provide(Layer.fresh(layer)))])
     })
+  )
+})
+
+describe("the lists of who may be connected", () => {
+  it.scoped("name nodes as tests call them, in the settings and while the node runs", () =>
+    Effect.gen(function* () {
+      const [network, outside] = yield* both
+      yield* outside.join("alice")
+      assert.strictEqual((yield* Effect.flip(outside.join("bob")))._tag, "Unauthorized")
+      yield* network.setAccess({ allow: ["Bob"], deny: [] })
+      yield* outside.join("Bob")
+      assert.strictEqual((yield* Effect.flip(network.setAccess({ allow: ["no id!"] })))._tag, "ConfigInvalid")
+    }).pipe(inTest({ allow: ["alice"], deny: ["bob"] }))
+  )
+
+  it.live("do so on the simulated network too", () =>
+    simulate((simulated) =>
+      Effect.gen(function* () {
+        const { network } = yield* simulated.node({ nodeId: "alice", allow: ["carol"] })
+        assert.deepStrictEqual((yield* network.access).allow, [NodeId.make("carol")])
+      })
+    )
   )
 })

@@ -25,7 +25,8 @@ export const signedBytes = (network: string, envelope: Envelope): Uint8Array => 
   return encoder.encode(`synapse-p2p/1 message\n${network}\n${canonicalize(rest)}`)
 }
 
-const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/
+// With the bits that are left over zero: whoever passes a message on could write it otherwise, else.
+const base64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$/
 
 /** Longer than any key or signature that is valid. */
 const maxText = 1024

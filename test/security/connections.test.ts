@@ -264,6 +264,25 @@ describe("Whoever answers at an address", () => {
   )
 })
 
+describe("What another node says of itself", () => {
+  hostile("in an ERROR is told and remembered no further than it helps, whatever its length", () =>
+    Effect.gen(function* () {
+      const who = Tls.identity()
+      const claim = { code: "C".repeat(7_000), message: "m".repeat(900), fatal: true }
+      const port = yield* Tls.listen(Tls.settings(who), (socket) => {
+        socket.on("error", () => {}).once("data", () => socket.end(frame(message(who.id, "ERROR", claim))))
+      })
+      const address = `127.0.0.1:${port}`
+      const dialer = yield* another({ bootstrap: [address] })
+      const error = yield* Effect.flip(dialer.connect(address, { retryFor: 0 }))
+      assert.strictEqual(error._tag, "PeerFault")
+      assert.isBelow(error.message.length, 600)
+      const { dialing } = yield* dialer.status
+      assert.isBelow(JSON.stringify(dialing).length, 1_000)
+    })
+  )
+})
+
 describe("Plain text", () => {
   hostile("at a TLS port is refused at once, with an error that says so", () =>
     Effect.gen(function* () {

@@ -29,12 +29,13 @@ export const localError = (
     retryAfterMs: refusal.retryAfterMs
   })
 
+/** What the other end says is kept and told: no more of it than helps, also of a code that is none. */
 export const remoteError = (
   connection: Connection,
   error: Payloads.ErrorPayload,
   peer: NodeId
 ): NetworkError.ConnectionError =>
-  NetworkError.fromCode(error.code, {
+  NetworkError.fromCode(error.code.slice(0, 64), {
     address: connection.dialed ?? connection.remote,
     peer,
     origin: "remote",

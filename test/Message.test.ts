@@ -81,6 +81,38 @@ const good = {
 
 const requiredKeys = ["type", "id", "sender", "timestamp", "payload"] as const
 
+/** The same rules read otherwise, and slowly. */
+const reference = (body: Uint8Array): Message.Decoded["_tag"] => {
+  let text: string
+  let parsed: unknown
+  try {
+    text = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(body)
+  } catch {
+    return "Malformed"
+  }
+  if (text.startsWith("\ufeff")) return "Malformed"
+  let depth = 0
+  for (const bracket of text.replaceAll(/"(?:[^"\\]|\\[^])*(?:"|\\?$)/g, "").replaceAll(/[^{}[\]]/g, "")) {
+    depth += bracket === "{" || bracket === "[" ? 1 : -1
+    if (depth > 64) return "Invalid"
+  }
+  try {
+    parsed = JSON.parse(text)
+  } catch {
+    return "Malformed"
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) return "Malformed"
+  if (!Schema.is(Message.Envelope)(parsed)) return "Invalid"
+  let isFaithful = true
+  const walk = (name: string, value: unknown): unknown => {
+    for (const one of [name, value]) if (typeof one === "string" && /\p{Surrogate}/u.test(one)) isFaithful = false
+    if (typeof value === "number" && !Number.isFinite(value)) isFaithful = false
+    return value
+  }
+  JSON.stringify(parsed, walk)
+  return parsed.ttl === undefined || isFaithful ? "Message" : "Invalid"
+}
+
 const goodEnvelope = fc.record(good, { requiredKeys: [...requiredKeys] })
 
 const isEnvelope = Schema.is(Message.Envelope)
@@ -173,6 +205,58 @@ describe("Message.decode", () => {
         assert.include(["Message", "Malformed", "Invalid"], Message.decode(body)._tag)
       })
     )
+  })
+
+  it("agrees with another reading of the same rules over valid messages with bytes changed, added or missing", () => {
+    const piece = fc.oneof(
+      fc
+        .constantFrom(
+          `"`,
+          `\\`,
+          `\\ud800`,
+          `\\u0022`,
+          `{`,
+          `}`,
+          `[`,
+          `]`,
+          `,`,
+          `:`,
+          ` `,
+          `null`,
+          `1e999`,
+          `-`,
+          `0`,
+          `\ufeff`,
+          `\ufffd`,
+          `é`,
+          `,"ttl":300`,
+          `"ttl":1,`,
+          `"__proto__":{"type":"A"},`,
+          `,"type":1`,
+          `{"a":`.repeat(70),
+          `[`.repeat(70)
+        )
+        .map(bytes),
+      fc.uint8Array({ minLength: 1, maxLength: 3 })
+    )
+    const changes = fc.array(fc.tuple(fc.double({ min: 0, max: 1, noNaN: true }), fc.nat(4), piece), { maxLength: 3 })
+    const seen = { Message: 0, Malformed: 0, Invalid: 0 }
+    fc.assert(
+      fc.property(goodEnvelope, changes, fc.boolean(), (value, made, isWide) => {
+        let body = Buffer.from(isWide ? JSON.stringify(value, undefined, 1) : JSON.stringify(value))
+        for (const [where, over, inserted] of made) {
+          const at = Math.floor(where * body.length)
+          body = Buffer.concat([body.subarray(0, at), inserted, body.subarray(at + over)])
+        }
+        const decoded = Message.decode(body)
+        seen[decoded._tag]++
+        assert.strictEqual(decoded._tag, reference(body), String(body))
+        if (decoded._tag === "Message") assert.deepStrictEqual(decoded.envelope, JSON.parse(String(body)))
+        else assert.isBelow(decoded.detail.length, 100)
+      }),
+      { numRuns: 2_000 }
+    )
+    for (const [tag, times] of Object.entries(seen)) assert.isAbove(times, 50, tag)
   })
 
   it("decodes the view of a chunk and nothing around it", () => {

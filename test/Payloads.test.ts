@@ -192,6 +192,134 @@ describe("Payloads.decodePeerList", () => {
   })
 })
 
+const known = <K extends string>(...kinds: ReadonlyArray<K>) => Schema.Struct({ kind: Schema.Literal(...kinds) })
+const isHost = (host: string): boolean =>
+  Buffer.byteLength(host) <= 253 && !host.includes("[") && !host.includes("]") && !["", "0.0.0.0", "::"].includes(host)
+
+describe("The decoders of HEARTBEAT, PEER_LIST and ERROR", () => {
+  const count = Schema.Number.pipe(Schema.filter((n) => Number.isInteger(n) && n >= 0))
+  const isEntry = Schema.is(
+    Schema.Struct({
+      id: Schema.String.pipe(Schema.pattern(/^[A-Za-z0-9._:-]{1,128}$/)),
+      addresses: Schema.Array(
+        Schema.Struct({
+          host: Schema.String.pipe(Schema.filter(isHost)),
+          port: Schema.Int.pipe(Schema.between(1, 65_535))
+        })
+      ).pipe(Schema.minItems(1), Schema.maxItems(8)),
+      lastSeen: Schema.optional(Schema.Literal("2026-11-22T14:00:00Z"))
+    })
+  )
+  const entriesOf = (peers: unknown) => (Array.isArray(peers) ? peers.filter((one) => isEntry(one)) : undefined)
+  const heartbeat = Schema.extend(known("ping", "pong"), Schema.Struct({ seq: count }))
+  const list = Schema.Union(
+    Schema.extend(known("request"), Schema.Struct({ limit: count })),
+    Schema.extend(known("response", "announce"), Schema.Struct({ peers: Schema.Array(Schema.Unknown) }))
+  )
+  const error = Schema.Struct({
+    code: Schema.String,
+    message: Schema.String,
+    fatal: Schema.Boolean,
+    retryAfterMs: Schema.optional(Schema.Number.pipe(Schema.finite(), Schema.nonNegative())),
+    peers: Schema.optional(Schema.Array(Schema.Unknown))
+  })
+
+  const number = fc.constantFrom<unknown>(0, -0, 1, -1, 1.5, 256, 2 ** 53, 1e300, Infinity, "1", null)
+  const address = fc.record(
+    {
+      host: fc.constantFrom(
+        "10.0.0.1",
+        "a.example",
+        "::1",
+        "",
+        "::",
+        "0.0.0.0",
+        "[::1]",
+        "a]",
+        "é".repeat(127),
+        "é".repeat(126),
+        1
+      ),
+      port: fc.constantFrom(1, 9470, 65_535, 0, 65_536, -1, 1.5, "1", null)
+    },
+    { requiredKeys: [] }
+  )
+  const good = fc.constant({ host: "10.0.0.1", port: 9470 })
+  const entry = fc.record(
+    {
+      id: fc.constantFrom("node-a", "node-b", "x".repeat(128), "x".repeat(129), "", "a b", 1),
+      addresses: fc.oneof(
+        fc.array(good, { maxLength: 9 }),
+        fc.array(fc.oneof(good, address), { maxLength: 3 }),
+        address
+      ),
+      lastSeen: fc.constantFrom(
+        "2026-11-22T14:00:00Z",
+        "2026-11-22T14:00:00Z",
+        "2026-02-30T14:00:00Z",
+        "yesterday",
+        1,
+        null
+      )
+    },
+    { requiredKeys: [] }
+  )
+  const usable = fc.record({ id: fc.constant("node-a"), addresses: fc.array(good, { minLength: 1, maxLength: 8 }) })
+  const payloads = fc.record(
+    {
+      kind: fc.constantFrom("ping", "pong", "request", "response", "announce", "later", "", 1, null),
+      seq: number,
+      limit: number,
+      peers: fc.oneof(fc.array(fc.oneof(usable, entry, fc.jsonValue()), { maxLength: 4 }), fc.jsonValue()),
+      code: fc.oneof(fc.string(), fc.constantFrom("INTERNAL", "BANNED", 1, null)),
+      message: fc.oneof(fc.string(), fc.constantFrom(1, null)),
+      fatal: fc.constantFrom(true, false, "true", 0, null),
+      retryAfterMs: number,
+      failure: fc.jsonValue(),
+      other: fc.jsonValue()
+    },
+    { requiredKeys: [] }
+  ) as fc.Arbitrary<unknown> as fc.Arbitrary<Message.JsonObject>
+
+  it("agree with their rules as a schema has them, over near misses of all kinds", () => {
+    const taken = { heartbeats: 0, lists: 0, errors: 0, entries: 0 }
+    fc.assert(
+      fc.property(payloads, (payload) => {
+        const beat = Payloads.decodeHeartbeat(payload)
+        const { kind, peers } = payload
+        const isOther = (...kinds: ReadonlyArray<unknown>) => typeof kind === "string" && !kinds.includes(kind)
+        if (Schema.is(heartbeat)(payload)) {
+          taken.heartbeats++
+          assert.deepStrictEqual(beat, Either.right({ kind: payload.kind, seq: payload.seq }))
+        } else if (isOther("ping", "pong")) assert.deepStrictEqual(beat, Either.right({ kind: "unknown" }))
+        else assert.isTrue(Either.isLeft(beat))
+
+        const listed = Payloads.decodePeerList(payload)
+        if (isOther("request", "response", "announce"))
+          assert.deepStrictEqual(listed, Either.right({ kind: "unknown" }))
+        else assert.strictEqual(Either.isRight(listed), Schema.is(list)(payload))
+        if (Either.isRight(listed) && "peers" in listed.right) {
+          taken.lists++
+          taken.entries += listed.right.peers.length
+          assert.deepStrictEqual(
+            listed.right.peers.map(({ id }) => id),
+            entriesOf(peers)?.map(({ id }) => id as NodeId.NodeId)
+          )
+        }
+
+        const failed = Payloads.decodeError(payload)
+        assert.strictEqual(Either.isRight(failed), Schema.is(error)(payload))
+        if (Either.isRight(failed)) {
+          taken.errors++
+          assert.strictEqual(failed.right.peers?.length, entriesOf(peers)?.length)
+        }
+      }),
+      { numRuns: 3_000, seed: 5 }
+    )
+    for (const [what, times] of Object.entries(taken)) assert.isAbove(times, 20, what)
+  })
+})
+
 const size = (entries: ReadonlyArray<Payloads.PeerEntry>): number =>
   new TextEncoder().encode(JSON.stringify(entries)).length
 

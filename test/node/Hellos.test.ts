@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
+import * as fc from "fast-check"
 import net from "node:net"
 import * as Hellos from "../../src/node/Hellos.js"
 import { rounds, until } from "../utils/links.js"
@@ -51,6 +52,14 @@ const listening = Effect.gen(function* () {
 /** A first record of that many bytes. */
 const record = (bytes: number, fill = 1): Buffer =>
   Buffer.concat([Buffer.from([0x16, 3, 1, bytes >> 8, bytes & 255]), Buffer.alloc(bytes, fill)])
+
+/** How many bytes are waited for. */
+const wanted = (bytes: Uint8Array): number => {
+  const [type, , , high = 0, low = 0] = bytes
+  if (type !== 0x16) return 1
+  const length = high * 256 + low
+  return bytes.length < 5 || length > 16_384 ? 5 : 5 + length
+}
 
 describe("Hellos", () => {
   it.scopedLive("begins nothing for one that says nothing, or half of it, and forgets it when it goes", () =>
@@ -127,5 +136,46 @@ describe("Hellos", () => {
         [2, 1]
       )
     })
+  )
+
+  it.scopedLive(
+    "begins with any bytes that are a record or can be none, gives them back, and waits for what may be one",
+    () =>
+      Effect.gen(function* () {
+        const { begun, dial } = yield* listening
+        const header = fc.tuple(
+          fc.constantFrom(0x16, 0x16, 0x16, 0x15, 0x7b),
+          fc.nat(255),
+          fc.nat(255),
+          fc.constantFrom(0, 0, 1, 64, 255),
+          fc.nat(255)
+        )
+        const said = fc.oneof(
+          fc.uint8Array({ minLength: 1, maxLength: 20 }),
+          fc
+            .tuple(header, fc.nat(900))
+            .map(([first, rest]) => Uint8Array.from([...first, ...Array<number>(rest).fill(7)]))
+        )
+        const cases = fc.sample(fc.tuple(said, fc.nat(8), fc.nat(600)), { numRuns: 200, seed: 11 })
+        for (const [bytes, first, second] of cases) {
+          const before = begun.length
+          const socket = yield* dial
+          const cuts = [0, first, first + second, bytes.length].map((at) => Math.min(at, bytes.length))
+          for (let n = 1; n < cuts.length; n++) {
+            if (cuts[n]! > cuts[n - 1]!) socket.write(bytes.subarray(cuts[n - 1], cuts[n]))
+            yield* rounds(1)
+          }
+          if (bytes.length >= wanted(bytes)) {
+            yield* until(() => begun.length > before)
+            const given = begun[before]?.said ?? Buffer.alloc(0)
+            assert.isAtLeast(given.length, wanted(bytes))
+            assert.deepStrictEqual(given, Buffer.from(bytes).subarray(0, given.length))
+          } else {
+            yield* rounds(5)
+            assert.lengthOf(begun, before)
+          }
+          socket.destroy()
+        }
+      })
   )
 })

@@ -6,6 +6,7 @@ import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as crypto from "node:crypto"
 import net from "node:net"
+import { networkInterfaces } from "node:os"
 import { Duplex } from "node:stream"
 import tls from "node:tls"
 import type * as NetworkConfig from "../../src/NetworkConfig.js"
@@ -467,6 +468,50 @@ describe("Chains of certificates, which take long to check", () => {
       const error = yield* Effect.flip(dialer.connect(`127.0.0.1:${port}`, { retryFor: 0 }))
       assert.deepInclude(error, { _tag: "TlsFailed", reason: "Certificate" })
       assert.include(error.message, "more than 4096 bytes of handshake")
+    })
+  )
+})
+
+/** An address of this machine that is not loopback, against which things can be held. */
+const own = Object.values(networkInterfaces())
+  .flat()
+  .find((one) => one?.internal === false && one.family === "IPv4")?.address
+
+describe.skipIf(own === undefined)("An address that has shown a chain of certificates", () => {
+  const host = String(own)
+
+  hostile("is shut out by a listener, with others that have it; who is connected stays", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ host })
+      const through = { host, localAddress: host }
+      yield* Tls.join(node.port, who, undefined, { ...Tls.settings(who), ...through })
+      const given = { ...Tls.settings(who, Tls.chain(who, 12)), ...through }
+      yield* Effect.either(Effect.flatMap(Tls.dial(node.port, who, given), ({ peer }) => peer.closed))
+      yield* isRefused(node)
+      const other = Tls.identity()
+      const again = Tls.dial(node.port, other, { ...Tls.settings(other), ...through })
+      assert.isTrue(Either.isLeft(yield* Effect.either(again)))
+      yield* node.until("it is told", ({ counts }) => counts["handshakesFailed"] === 2)
+      const errors = node.events.flatMap((event) => (event._tag === "HandshakeFailed" ? [event.error.message] : []))
+      assert.include(errors[1], "more than 4096 bytes of handshake came from there of late")
+      assert.strictEqual((yield* node.network.status).peers.connected, 1, "who was connected stays")
+    })
+  )
+
+  hostile("is not dialed for a while", () =>
+    Effect.gen(function* () {
+      const node = yield* start({ host })
+      const dialer = yield* another()
+      const port = yield* Tls.listen(
+        Tls.settings(who, Tls.chain(who, 12)),
+        (socket) => socket.on("error", () => {}),
+        host
+      )
+      const refused = yield* Effect.flip(dialer.connect(`${host}:${port}`, { retryFor: 0 }))
+      assert.strictEqual(refused._tag, "TlsFailed")
+      const shut = yield* Effect.flip(dialer.connect(`${host}:${node.port}`, { retryFor: 0 }))
+      assert.strictEqual(shut._tag, "DialUnreachable")
+      assert.include(shut.message, "more than 4096 bytes of handshake came from there of late")
     })
   )
 })

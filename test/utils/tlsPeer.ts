@@ -203,16 +203,25 @@ export const answerTo = (
 }
 
 /** A peer whose handshake is done. */
-export const join = (port: number, who: Identity, key?: string): Effect.Effect<RawPeer, NoHandshake, Scope.Scope> =>
+export const join = (
+  port: number,
+  who: Identity,
+  key?: string,
+  given?: tls.ConnectionOptions
+): Effect.Effect<RawPeer, NoHandshake, Scope.Scope> =>
   Effect.gen(function* () {
-    const tlsPeer = yield* dial(port, who)
+    const tlsPeer = yield* dial(port, who, given)
     const proof = key === undefined ? {} : { proof: proofOf(key, exporterOf(tlsPeer.socket), who.id) }
     const answer = yield* answerTo(tlsPeer, proof)
     return answer.type === "HELLO" ? tlsPeer.peer : yield* Effect.dieMessage(`refused: ${JSON.stringify(answer)}`)
   })
 
 /** A TLS server, for a node to dial: what it was told, and where. Scope: closes it. */
-export const listen = (given: tls.TlsOptions, onSocket: (socket: tls.TLSSocket) => void) =>
+export const listen = (
+  given: tls.TlsOptions,
+  onSocket: (socket: tls.TLSSocket) => void,
+  host = "127.0.0.1"
+): Effect.Effect<number, never, Scope.Scope> =>
   Effect.map(
     Effect.acquireRelease(
       Effect.async<{ readonly server: tls.Server; readonly sockets: Set<net.Socket> }>((resume) => {
@@ -223,7 +232,7 @@ export const listen = (given: tls.TlsOptions, onSocket: (socket: tls.TLSSocket) 
           socket.on("error", () => {})
         })
         server.on("tlsClientError", () => {})
-        server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, sockets })))
+        server.listen(0, host, () => resume(Effect.succeed({ server, sockets })))
       }),
       ({ server, sockets }) =>
         Effect.sync(() => {

@@ -53,7 +53,7 @@ export class HandshakeWatch {
     this.now = now
   }
 
-  /** Whether the address has sent more than a handshake needs, and not long ago. */
+  /** Whether the address has wasted this node's time, and not long ago. */
   isShutOut(host: string): boolean {
     const source = sourceOfOther(host)
     const until = source === undefined ? undefined : this.shutOutUntil.get(source)
@@ -82,8 +82,14 @@ export class HandshakeWatch {
   end(socket: Net.Socket, certificates?: number): boolean {
     const ended = this.leave(socket)
     if (ended === undefined || (certificates ?? socket.bytesRead - ended.readBefore) <= maxBytes) return false
-    if (ended.source !== undefined) this.shutOut(ended.source)
+    if (ended.source !== undefined) this.shutOutSource(ended.source)
     return true
+  }
+
+  /** An address has wasted this node's time in another way. */
+  shutOut(host: string): void {
+    const source = sourceOfOther(host)
+    if (source !== undefined) this.shutOutSource(source)
   }
 
   private leave(socket: Net.Socket): UnderWay | undefined {
@@ -108,7 +114,7 @@ export class HandshakeWatch {
     }
   }
 
-  private shutOut(source: string): void {
+  private shutOutSource(source: string): void {
     this.shutOutUntil.delete(source)
     this.shutOutUntil.set(source, this.now() + shutOutFor)
     const oldest = this.shutOutUntil.keys().next()

@@ -31,6 +31,7 @@ import { fromDuplex } from "./DuplexLink.js"
 import { HandshakeWatch, maxBytes } from "./HandshakeWatch.js"
 import * as Hellos from "./Hellos.js"
 import * as Keys from "./Keys.js"
+import { RecordWatch } from "./RecordWatch.js"
 import * as Sockets from "./Sockets.js"
 
 /** The name of the protocol where TLS agrees on one (ALPN). */
@@ -105,7 +106,13 @@ const tlsFailed = (address: PeerAddress.PeerAddress, reason: Fault, cause?: unkn
   })
 
 const tooMuch = `more than ${maxBytes} bytes of handshake`
-const tooMuchOfLate = `${tooMuch} came from there of late`
+const tooMuchOfLate = `${tooMuch}, or than messages need, came from there of late`
+
+/** Ends a link over which far more comes than messages. */
+const cutOf = (link: Link, watch: HandshakeWatch) => (): void => {
+  watch.shutOut(link.remote.host)
+  link.destroy(new Error("far more came than messages"))
+}
 
 const tookTooMuch = (address: PeerAddress.PeerAddress, detail = tooMuch): TlsFailed =>
   tlsFailed(address, "Certificate", undefined, detail)
@@ -260,7 +267,7 @@ const endsOf = ({ localAddress, remoteAddress, remotePort }: Net.Socket): string
  * Takes sockets through the server's side of the handshake. Node's server tells of a socket by the stream it has put over
  * it: the two have the same ends.
  */
-const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWatch) => {
+const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWatch, records: RecordWatch) => {
   const links = new Map<string, AcceptedLink>()
   const server = Tls.createServer({ ...settings, ...context, requestCert: true })
   // OpenSSL has it by now. Every socket leads to its server, and so would whoever looks into one to the key.
@@ -273,7 +280,10 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWat
     if (watch.end(link.socket, bytesOf(certificate))) return link.fail(stream, tookTooMuch(link.remote))
     const proven = proofOf(stream, certificate)
     if (typeof proven === "string") link.fail(stream, tlsFailed(link.remote, proven))
-    else link.secure(stream, proven)
+    else {
+      link.secure(stream, proven)
+      records.begin(link.socket, stream, cutOf(link, watch))
+    }
   })
   server.on("tlsClientError", (cause, stream) => {
     const link = links.get(endsOf(stream))
@@ -315,7 +325,8 @@ const begin = (
   socket: Net.Socket,
   addresses: Addresses,
   secureContext: Tls.SecureContext,
-  watch: HandshakeWatch
+  watch: HandshakeWatch,
+  records: RecordWatch
 ): Begun => {
   const outcome = Deferred.unsafeMake<Link, DialError>(FiberId.none)
   const fail = (error: DialError): void => Deferred.unsafeDone(outcome, Effect.fail(error))
@@ -340,7 +351,9 @@ const begin = (
     const certificate = stream.getPeerX509Certificate()
     const proven = watch.end(socket, bytesOf(certificate)) ? undefined : proofOf(stream, certificate)
     if (typeof proven === "object") {
-      return Deferred.unsafeDone(outcome, Effect.succeed(dialedLink(stream, addresses, proven)))
+      const link = dialedLink(stream, addresses, proven)
+      records.begin(socket, stream, cutOf(link, watch))
+      return Deferred.unsafeDone(outcome, Effect.succeed(link))
     }
     fail(proven === undefined ? tookTooMuch(address) : tlsFailed(address, proven))
     stream.destroy()
@@ -371,11 +384,12 @@ export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> 
     const millis = Duration.toMillis(handshakeTimeout)
     const clock = yield* Effect.clock
     const watch = new HandshakeWatch(() => Number(clock.unsafeCurrentTimeNanos()) / 1e6)
+    const records = new RecordWatch()
 
     return Transport.of({
       listen: (address, onLink) =>
         Effect.suspend(() => {
-          const { handshake, toLink } = makeAcceptor(context, watch)
+          const { handshake, toLink } = makeAcceptor(context, watch, records)
           const mayBegin = ({ remoteAddress }: Net.Socket): boolean => watch.hasRoom(remoteAddress ?? "")
           return Effect.flatMap(Hellos.make(handshake, mayBegin), (isTaken) =>
             Sockets.listen(address, onLink, toLink, isTaken)
@@ -385,7 +399,9 @@ export const layer: Layer.Layer<Transport, never, NodeIdentity | NetworkConfig> 
         Effect.uninterruptibleMask((restore) =>
           Effect.flatMap(
             restore(
-              Sockets.connect(address, (socket, addresses) => begin(address, socket, addresses, secureContext, watch))
+              Sockets.connect(address, (socket, addresses) =>
+                begin(address, socket, addresses, secureContext, watch, records)
+              )
             ),
             ({ outcome, stream }) =>
               restore(Deferred.await(outcome)).pipe(

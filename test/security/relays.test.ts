@@ -158,6 +158,26 @@ describe("A message of another node", () => {
     })
   )
 
+  hostile(
+    "with a wrong signature of the node at the end of the link is delivered where nobody else is, and nowhere else",
+    () =>
+      Effect.gen(function* () {
+        const node = yield* startNode({ encryption: "tls", nodeId: undefined })
+        const who = Tls.identity()
+        const sender = yield* Tls.join(node.port, who)
+        const wrong = () => ({ ...broadcast({}, who), payload: { text: "altered" } })
+        const said = wrong()
+        sender.send(said)
+        yield* node.until("it is delivered", () => node.delivered.includes(said.id))
+        assert.strictEqual(yield* node.count("invalid"), 0)
+        const next = yield* Tls.join(node.port, Tls.identity())
+        yield* assertRefused({ node, relay: sender, next }, wrong(), "a wrong signature of one's own")
+        const forMe = { ...wrong(), recipient: String(node.network.nodeId) }
+        sender.send(forMe)
+        yield* node.until("what is for this node alone is delivered", () => node.delivered.includes(forMe.id))
+      })
+  )
+
   hostile("is signed by a node that broadcasts, as another node can tell", () =>
     Effect.gen(function* () {
       const { next, node, relay } = yield* between

@@ -43,7 +43,8 @@ interface Run {
 }
 
 interface Sender {
-  readonly name: string
+  /** As it was last looked up: the same text is told from another at once where it is the same string. */
+  name: string
   readonly runs: Map<string, Run>
   count: number
   oldest: Run | undefined
@@ -120,7 +121,11 @@ export class SeenMemory {
   }
 
   private senderOf(name: string): Sender | undefined {
-    if (this.last?.name === name) return this.last
+    const { last } = this
+    if (last?.name === name) {
+      last.name = name
+      return last
+    }
     const known = this.senders.get(name)
     if (known !== undefined) this.last = known
     return known

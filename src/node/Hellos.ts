@@ -25,6 +25,13 @@ const headerBytes = 5
 const handshakeType = 0x16
 const maxRecordBytes = 16_384
 
+/**
+ * The most that TLS is given of it at once. What fills the kilobyte that Node has for what comes in makes it get another
+ * 16 KiB, which the connection then keeps for as long as it lasts; and a hello is longer where the two ends can agree on
+ * a key that no quantum computer breaks.
+ */
+const pieceBytes = 1_000
+
 /** How long the first record is, or what there is of it where that is no TLS: OpenSSL will say so at no cost. */
 const lengthOf = (bytes: Buffer): number => {
   if (bytes[0] !== handshakeType) return 1
@@ -55,7 +62,10 @@ const readHello = (socket: Net.Socket, isThere: () => void): (() => void) => {
   socket.on("data", take).resume()
   return () => {
     socket.off("data", take).pause()
-    socket.unshift(Buffer.concat(chunks))
+    // However it was cut: each piece costs a call of OpenSSL.
+    const all = chunks.length > 1 ? Buffer.concat(chunks) : (chunks[0] ?? Buffer.alloc(0))
+    const last = Math.max(0, Math.ceil(all.length / pieceBytes) - 1)
+    for (let n = last; n >= 0; n--) socket.unshift(all.subarray(n * pieceBytes, (n + 1) * pieceBytes))
   }
 }
 
@@ -81,14 +91,22 @@ export const make = (
     const waiting = new Map<Net.Socket, () => void>()
     const some = yield* Effect.makeLatch(false)
 
+    const forget = function (this: Net.Socket): void {
+      waiting.delete(this)
+    }
+
     /** Node begins with what was read in the next tick, and answers a whole hello within it. */
     const beginOne = (socket: Net.Socket, giveBack: () => void): Effect.Effect<void> =>
       Effect.async((resume) => {
         const begun = now()
         waiting.delete(socket)
+        socket.off("close", forget)
         giveBack()
+        // A socket that flows gives one piece at a time, any other all that it has.
+        nextTick(() => socket.resume())
         begin(socket)
         nextTick(() => {
+          socket.pause()
           const done = now()
           time.spend(done - begun, done)
           resume(Effect.void)
@@ -117,7 +135,7 @@ export const make = (
     return (socket) => {
       // Who ends the connection before its handshake is done would not be noticed otherwise.
       socket.allowHalfOpen = false
-      socket.once("close", () => waiting.delete(socket))
+      socket.on("close", forget)
       const giveBack = readHello(socket, () => {
         waiting.set(socket, giveBack)
         some.unsafeOpen()

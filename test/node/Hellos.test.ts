@@ -2,13 +2,22 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as fc from "fast-check"
 import net from "node:net"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import * as Hellos from "../../src/node/Hellos.js"
 import { rounds, until } from "../utils/links.js"
+
+/** What Node's TLS reads of a socket that it is given, in the next tick. */
+const readAll = (socket: net.Socket, take: (piece: Buffer) => void): void =>
+  process.nextTick(() => {
+    for (let piece; (piece = socket.read() as Buffer | null) !== null;) take(piece)
+  })
 
 /** A listener whose sockets wait for their turn, and in which order they got it. Scope: closes both. */
 const listening = Effect.gen(function* () {
   const mayNot = new Set<number | undefined>()
   const begun: Array<{ readonly said: Buffer; readonly at: number }> = []
+  const pieces: Array<Buffer> = []
   let turns = 0
   const next = (): void => {
     turns++
@@ -18,7 +27,10 @@ const listening = Effect.gen(function* () {
   const accepted = new Set<net.Socket>()
   const isTaken = yield* Hellos.make(
     (socket) => {
-      begun.push({ said: (socket.read() as Buffer | null) ?? Buffer.alloc(0), at: turns })
+      const at = turns
+      const first = pieces.length
+      readAll(socket, (piece) => pieces.push(piece))
+      process.nextTick(() => begun.push({ said: Buffer.concat(pieces.slice(first)), at }))
     },
     ({ remotePort }) => !mayNot.has(remotePort)
   )
@@ -46,8 +58,14 @@ const listening = Effect.gen(function* () {
     }),
     (socket) => Effect.sync(() => socket.destroy())
   )
-  return { accepted, begun, dial, mayNot }
+  return { accepted, begun, dial, mayNot, pieces }
 })
+
+const collect = (): void => {
+  setFlagsFromString("--expose-gc")
+  const gc = runInNewContext("gc") as () => void
+  gc()
+}
 
 /** A first record of that many bytes. */
 const record = (bytes: number, fill = 1): Buffer =>
@@ -89,6 +107,42 @@ describe("Hellos", () => {
       }
       yield* until(() => begun.length === 1)
       assert.deepStrictEqual(begun[0]?.said, hello)
+    })
+  )
+
+  it.scopedLive("gives a long one back in pieces that fit into the kilobyte that TLS has for them", () =>
+    Effect.gen(function* () {
+      const { begun, dial, pieces } = yield* listening
+      const hello = record(2_500)
+      const socket = yield* dial
+      socket.write(hello)
+      yield* until(() => begun.length === 1)
+      assert.deepStrictEqual(begun[0]?.said, hello)
+      assert.isAbove(pieces.length, 2)
+      for (const piece of pieces) assert.isBelow(piece.length, 1_024)
+    })
+  )
+
+  it.scopedLive("keeps nothing of a socket that has begun, and nothing of what it said", () =>
+    Effect.gen(function* () {
+      const { accepted, begun, dial, pieces } = yield* listening
+      const socket = yield* dial
+      yield* until(() => accepted.size === 1)
+      const [taken] = accepted
+      assert.isDefined(taken)
+      assert.strictEqual(taken.listenerCount("data"), 1)
+      socket.write(record(1_500))
+      yield* until(() => begun.length === 1)
+      const said = pieces.map(({ buffer }) => new WeakRef(buffer))
+      pieces.length = 0
+      yield* until(() => {
+        collect()
+        return said.every((one) => one.deref() === undefined)
+      })
+      assert.isTrue(accepted.has(taken))
+      assert.strictEqual(taken.listenerCount("data"), 0)
+      // The test's own.
+      assert.strictEqual(taken.listenerCount("close"), 1)
     })
   )
 

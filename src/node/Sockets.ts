@@ -114,7 +114,7 @@ export const listen = (
         return
       }
       acceptFailing = false
-      socket.once("close", forget)
+      socket.on("close", forget)
       const link = toLink(socket, addresses)
       links.set(socket, link)
       try {

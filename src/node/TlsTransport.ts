@@ -37,6 +37,12 @@ import * as Sockets from "./Sockets.js"
 /** The name of the protocol where TLS agrees on one (ALPN). */
 const protocol = "synapse/1"
 
+/**
+ * As TLS writes it, and no list of texts or Uint8Array: those Node copies for each connection into the pool of its small
+ * buffers, 64 KiB of which live as long as a connection that has ten bytes of them.
+ */
+const ALPNProtocols = new DataView(Uint8Array.from([protocol.length, ...Buffer.from(protocol)]).buffer)
+
 const exporterLabel = "EXPORTER-synapse-p2p"
 const exporterBytes = 32
 
@@ -62,7 +68,9 @@ const proofOf = (socket: Tls.TLSSocket, certificate: crypto.X509Certificate | un
   if (certificate === undefined) return "Certificate"
   const key = publicKeyIn(certificate)
   if (key === undefined) return "Certificate"
-  return { id: key.id, exporter: socket.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0)) }
+  const exported = socket.exportKeyingMaterial(exporterBytes, exporterLabel, Buffer.alloc(0))
+  // Of Node's own, what is around the few bytes is several times as large.
+  return { id: key.id, exporter: Uint8Array.from(exported) }
 }
 
 const publicKeyIn = (certificate: crypto.X509Certificate) => {
@@ -125,6 +133,8 @@ class AcceptedLink implements Link {
   readonly local: PeerAddress.PeerAddress
   proven: LinkProof | undefined = undefined
   readonly socket: Net.Socket
+  /** Hears of the socket no more: from the handshake on, the stream over it tells. */
+  private letGo: (() => void) | undefined
   private inner: Link | undefined = undefined
   private receiver: LinkReceiver | undefined = undefined
   private isPaused = false
@@ -134,19 +144,27 @@ class AcceptedLink implements Link {
   private cause: unknown = undefined
   private destroyedHere = false
 
-  constructor(socket: Net.Socket, { local, remote }: Addresses) {
+  /** `isOver` is called when the handshake is, in whatever way. */
+  constructor(socket: Net.Socket, { local, remote }: Addresses, isOver: () => void) {
     this.socket = socket
     this.remote = remote
     this.local = local
-    socket.on("error", (cause) => {
+    const onError = (cause: unknown): void => {
       this.cause ??= cause
-    })
-    socket.on("close", () => {
+    }
+    const onClose = (): void => {
       this.isClosed = true
       if (!this.destroyedHere) this.cause ??= new Error("the connection ended before the handshake was done")
       for (const [, done] of this.unwritten.splice(0)) this.refuse(done)
       this.report()
-    })
+      this.letGo?.()
+    }
+    socket.on("error", onError).on("close", onClose)
+    this.letGo = () => {
+      this.letGo = undefined
+      socket.off("error", onError).off("close", onClose)
+      isOver()
+    }
   }
 
   /** The handshake has failed. */
@@ -158,6 +176,7 @@ class AcceptedLink implements Link {
 
   /** The handshake is done. */
   secure(stream: Tls.TLSSocket, proven: LinkProof): void {
+    this.letGo?.()
     this.proven = proven
     stream.allowHalfOpen = true
     this.inner = fromDuplex(stream, this)
@@ -212,7 +231,6 @@ class AcceptedLink implements Link {
 
   private report(): void {
     const { receiver } = this
-    // From the handshake on, the stream over the socket tells.
     if (receiver === undefined || this.inner !== undefined) return
     this.receiver = undefined
     if (this.cause === undefined) receiver.onClose()
@@ -246,7 +264,7 @@ const signatures = "ed25519:ECDSA+SHA256"
  * Both ends of a connection have the same settings: the identity of the other end is checked here, by its key, and not by
  * OpenSSL, which knows of authorities and names only.
  */
-const settings = { rejectUnauthorized: false, ALPNProtocols: [protocol] } as const
+const settings = { rejectUnauthorized: false, ALPNProtocols } as const
 
 const contextOf = (credentials: Credentials) =>
   ({
@@ -270,8 +288,9 @@ const endsOf = ({ localAddress, remoteAddress, remotePort }: Net.Socket): string
 const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWatch, records: RecordWatch) => {
   const links = new Map<string, AcceptedLink>()
   const server = Tls.createServer({ ...settings, ...context, requestCert: true })
-  // OpenSSL has it by now. Every socket leads to its server, and so would whoever looks into one to the key.
-  Object.assign(server, { key: undefined })
+  // OpenSSL has the key by now. Every socket leads to its server, and so would whoever looks into one to the key.
+  // Of the protocol Node's server has made a Uint8Array.
+  Object.assign(server, { key: undefined, ALPNProtocols })
 
   server.on("secureConnection", (stream) => {
     const link = links.get(endsOf(stream))
@@ -296,10 +315,11 @@ const makeAcceptor = (context: ReturnType<typeof contextOf>, watch: HandshakeWat
   return {
     toLink: (socket: Net.Socket, addresses: Addresses): Link => {
       const ends = endsOf(socket)
-      const link = new AcceptedLink(socket, addresses)
+      const link: AcceptedLink = new AcceptedLink(socket, addresses, () => {
+        // By then another may have come from the same port.
+        if (links.get(ends) === link) links.delete(ends)
+      })
       links.set(ends, link)
-      // By then another may have come from the same port.
-      socket.once("close", () => links.get(ends) === link && links.delete(ends))
       return link
     },
     handshake: (socket: Net.Socket): void => {

@@ -42,8 +42,6 @@ const attach = (stream, receive) => {
   return write
 }
 
-let shared
-
 export const startLibp2p = (encrypter) => async (options) => {
   const [{ createLibp2p }, { tcp }, { yamux }, { multiaddr }] = await Promise.all([
     import("libp2p"),
@@ -52,15 +50,14 @@ export const startLibp2p = (encrypter) => async (options) => {
     import("@multiformats/multiaddr")
   ])
   const messages = messaging(options)
-  const create = async () =>
-    createLibp2p({
-      addresses: { listen: options.listen ? ["/ip4/127.0.0.1/tcp/0"] : [] },
-      transports: [tcp({ backlog: 4096 })],
-      connectionEncrypters: [await encrypter()],
-      streamMuxers: [yamux()],
-      connectionManager: unlimited
-    })
-  const node = await (options.light ? (shared ??= create()) : create())
+  // A node of its own for each that dials, as light ones too: of many dials of one node to one address it makes one.
+  const node = await createLibp2p({
+    addresses: { listen: options.listen ? ["/ip4/127.0.0.1/tcp/0"] : [] },
+    transports: [tcp({ backlog: 4096 })],
+    connectionEncrypters: [await encrypter()],
+    streamMuxers: [yamux()],
+    connectionManager: unlimited
+  })
   const streams = new Map()
   if (options.listen) {
     await node.handle(
@@ -76,7 +73,7 @@ export const startLibp2p = (encrypter) => async (options) => {
     address: options.listen ? node.getMultiaddrs()[0].toString() : undefined,
     connected: () => streams.size,
     connect: async (address) => {
-      const connection = await node.dial(multiaddr(address), options.light ? { force: true } : {})
+      const connection = await node.dial(multiaddr(address))
       const stream = await connection.newStream(protocol)
       const write = attach(stream, messages.receive)
       const request = (payload) => messages.request(payload, write)
@@ -93,6 +90,6 @@ export const startLibp2p = (encrypter) => async (options) => {
         await Promise.all(Array.from(streams.values(), (write) => write(json)))
       }
     },
-    close: () => node.stop()
+    close: async () => node.stop()
   }
 }

@@ -33,8 +33,7 @@ export const stampsCounted = () => {
   }
 }
 
-export const envelopes = (stamps = stampsCounted) => {
-  const sender = `node-${randomBytes(8).toString("hex")}`
+export const envelopes = (stamps = stampsCounted, sender = `node-${randomBytes(8).toString("hex")}`) => {
   const { id, time } = stamps()
   const compose = (type, payload) => ({ type, id: id(), sender, timestamp: time(), payload })
   return {
@@ -60,9 +59,10 @@ export const envelopes = (stamps = stampsCounted) => {
  * waits for them.
  *
  * @param {import("./types.js").StartOptions} options
+ * @param {string} [sender]
  */
-export const messaging = ({ onMessage, onRequest }, stamps = stampsCounted) => {
-  const envelope = envelopes(stamps)
+export const messaging = ({ onMessage, onRequest }, stamps = stampsCounted, sender = undefined) => {
+  const envelope = envelopes(stamps, sender)
   const waiting = new Map()
   return {
     envelope,

@@ -1,16 +1,19 @@
 /** Nodes of Synapse P2P as the bench uses them: whole ones, and light ones that only speak the protocol. */
 import { randomBytes } from "node:crypto"
 import net from "node:net"
+import tls from "node:tls"
 import * as Effect from "effect/Effect"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Schema from "effect/Schema"
 import * as Layer from "effect/Layer"
+import * as Redacted from "effect/Redacted"
 import { Handler, MessageType, P2PNetwork } from "../../dist/index.js"
-import { P2PNetworkNode } from "../../dist/node/index.js"
+import { Keys, P2PNetworkNode } from "../../dist/node/index.js"
+import * as Certificate from "../../dist/node/Certificate.js"
 import { frames, writer } from "./frames.mjs"
-import { messaging } from "./envelope.mjs"
+import { messaging, stampsCounted } from "./envelope.mjs"
 import { once, requestLoops, sendLoop } from "./loops.mjs"
 
 const Text = Schema.Struct({ text: Schema.String })
@@ -68,8 +71,7 @@ const quiet = { targetPeers: 1, healingInterval: "1 days" }
 export const startNode =
   ({ batches = false, encryption = /** @type {"none" | "tls"} */ ("none") } = {}) =>
   async ({ bootstrap = [], heartbeat, light = false, listen = false, onMessage, onRequest, peers = 64, target }) => {
-    // Light ones speak plain TCP alone.
-    if (light && encryption === "none") return startLight({ onMessage, onRequest })
+    if (light) return startLight({ onMessage, onRequest }, encryption === "tls" ? overTls() : overTcp)
     const runtime = ManagedRuntime.make(
       P2PNetworkNode.layer({
         encryption,
@@ -122,15 +124,41 @@ export const startNode =
 
 const hello = { version: 1, minVersion: 1, network: "synapse", listen: [], features: ["relay"] }
 
+const overTcp = {
+  sender: undefined,
+  open: async (host, port) => {
+    const socket = net.connect(port, host)
+    await once(socket, "connect")
+    return socket
+  }
+}
+
+/** With a key of its own. */
+const overTls = () => {
+  const credentials = Keys.generate()
+  const secureContext = tls.createSecureContext({
+    key: Redacted.value(credentials.privateKey),
+    cert: Certificate.make(credentials),
+    minVersion: "TLSv1.3"
+  })
+  return {
+    sender: credentials.id,
+    open: async (host, port) => {
+      const socket = tls.connect({ host, port, secureContext, ALPNProtocols: ["synapse/1"], rejectUnauthorized: false })
+      await once(socket, "secureConnect")
+      return socket
+    }
+  }
+}
+
 /** A node that dials, shakes hands and heartbeats, and does nothing else that costs: for the other end of a measurement. */
-const startLight = async (options) => ({
+const startLight = async (options, { open, sender }) => ({
   connect: async (address) => {
-    const messages = messaging(options)
+    const messages = messaging(options, stampsCounted, sender)
     let pings = 0
     const { envelope } = messages
     const [host, port] = address.split(":")
-    const socket = net.connect(Number(port), host)
-    await once(socket, "connect")
+    const socket = await open(host, Number(port))
     socket.setNoDelay(true)
     const write = writer(socket)
     const send = (payload) => write(envelope.note(payload))

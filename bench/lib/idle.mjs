@@ -12,7 +12,7 @@ const before = 50
 export const idle = ({ beside, count, systems }) => ({
   name: `memory-${count}`,
   title: `Memory per idle connection, ${count.toLocaleString("en-US")} of them`,
-  about: `A node of which nothing is switched off, in a process of its own, is dialed ${count.toLocaleString("en-US")} times (after ${before} that do not count); each connection is used once and then rests. What the process has more, resident (RSS) and in use on the heap, both after three full collections, over the connections made. A new process for each round.`,
+  about: `A node of which nothing is switched off, in a process of its own, is dialed ${count.toLocaleString("en-US")} times (after ${before} that do not count); each connection is used once and then rests. What the process has more, resident (RSS, without V8's young generation, which grows by chance) and in use on the heap, both after three full collections, over the connections made. A new process for each round.`,
   metrics: [
     { key: "rss", title: "KiB", better: "lower", bars: { synapse: { value: 30 } } },
     { key: "heap", title: "KiB of heap", better: "lower" }

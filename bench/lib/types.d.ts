@@ -87,7 +87,7 @@ export interface Side {
   readonly call: (op: string, args?: unknown, timeoutMs?: number) => Promise<Answer>
   /** Processor time so far, user and system, in microseconds. */
   readonly cpu: () => Promise<number>
-  /** After a full collection, in bytes. */
+  /** After a full collection, in bytes; resident without what V8 has taken for objects to come. */
   readonly memory: () => Promise<{ readonly rss: number; readonly heap: number }>
   readonly stop: () => Promise<void>
 }

@@ -428,7 +428,7 @@ export const make = Effect.gen(function* () {
     // Whoever asks without end gets an answer all the same, but a short one.
     if (rate.take(now) !== "taken") return tell(connection, "response", [], request.id)
     const most = Math.min(limit, Payloads.maxPeerEntries)
-    const some = PeerBook.known(book.get(), request.sender, connection.remote, (all) => sample(all, most, random))
+    const some = PeerBook.someKnown(book.get(), request.sender, connection.remote, most, random)
     tell(connection, "response", some, request.id)
   }
 

@@ -9,6 +9,7 @@ import * as HashMap from "effect/HashMap"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type { Identity } from "./Connection.js"
+import * as PeerIndex from "./internal/PeerIndex.js"
 import type { SyncRef } from "./internal/SyncRef.js"
 import * as SyncRefs from "./internal/SyncRef.js"
 import type { NodeId } from "./NodeId.js"
@@ -93,7 +94,8 @@ export interface Hint {
 }
 
 /**
- * All that is known of others: peers by id, addresses by `host:port`, hints by id.
+ * All that is known of others: peers by id, addresses by `host:port`, hints by id; and by other keys, for those who look
+ * for one of many.
  *
  * @since 0.1.0
  * @category models
@@ -103,6 +105,7 @@ export interface State {
   /** By `host:port`. */
   readonly addresses: HashMap.HashMap<string, AddressRecord>
   readonly hints: HashMap.HashMap<NodeId, Hint>
+  readonly index: PeerIndex.PeerIndex
 }
 
 /**
@@ -123,20 +126,48 @@ export interface Limits {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: State = { peers: HashMap.empty(), addresses: HashMap.empty(), hints: HashMap.empty() }
+export const empty: State = {
+  peers: HashMap.empty(),
+  addresses: HashMap.empty(),
+  hints: HashMap.empty(),
+  index: PeerIndex.empty
+}
+
+const peerOf = (state: State, id: NodeId): PeerRecord | undefined => Option.getOrUndefined(HashMap.get(state.peers, id))
 
 const setPeer = (state: State, peer: PeerRecord): State => ({
   ...state,
-  peers: HashMap.set(state.peers, peer.id, peer)
+  peers: HashMap.set(state.peers, peer.id, peer),
+  index: PeerIndex.setPeer(state.index, peer.id, peerOf(state, peer.id), peer)
 })
+
+const removePeer = (state: State, id: NodeId): State => ({
+  ...state,
+  peers: HashMap.remove(state.peers, id),
+  index: PeerIndex.setPeer(state.index, id, peerOf(state, id), undefined)
+})
+
+const recordAt = (state: State, address: PeerAddress.PeerAddress): AddressRecord | undefined =>
+  Option.getOrUndefined(HashMap.get(state.addresses, address.toString()))
 
 const setAddress = (state: State, record: AddressRecord): State => ({
   ...state,
-  addresses: HashMap.set(state.addresses, record.address.toString(), record)
+  addresses: HashMap.set(state.addresses, record.address.toString(), record),
+  index: PeerIndex.setAddress(state.index, recordAt(state, record.address), record)
 })
 
+const forgetRecord = (state: State, address: PeerAddress.PeerAddress): State => {
+  const record = recordAt(state, address)
+  if (record === undefined) return state
+  return {
+    ...state,
+    addresses: HashMap.remove(state.addresses, address.toString()),
+    index: PeerIndex.setAddress(state.index, record, undefined)
+  }
+}
+
 const addressRecord = (state: State, address: PeerAddress.PeerAddress): AddressRecord =>
-  Option.getOrElse(HashMap.get(state.addresses, address.toString()), () => ({
+  recordAt(state, address) ?? {
     address,
     id: undefined,
     isBootstrap: false,
@@ -144,15 +175,30 @@ const addressRecord = (state: State, address: PeerAddress.PeerAddress): AddressR
     nextAt: 0,
     giveUpAt: 0,
     error: undefined
-  }))
+  }
+
+const toldOf = (state: State, id: NodeId): ReadonlyArray<Telling> =>
+  Option.match(HashMap.get(state.hints, id), { onNone: () => [], onSome: (hint) => hint.told })
+
+const setTold = (state: State, id: NodeId, told: ReadonlyArray<Telling>): State => {
+  const before = toldOf(state, id)
+  if (before.length === 0 && told.length === 0) return state
+  return {
+    ...state,
+    hints: told.length === 0 ? HashMap.remove(state.hints, id) : HashMap.set(state.hints, id, { id, told }),
+    index: PeerIndex.setTold(state.index, before, told)
+  }
+}
 
 const isLive = (peer: PeerRecord): boolean => peer.status === "connected" || peer.status === "suspect"
 
 /** Where a peer may be: the addresses it is known by, and those at which it answered. */
-const placesOf = (state: State, { addresses, id }: Pick<PeerRecord, "addresses" | "id">) => {
-  const places = [...addresses]
-  for (const record of HashMap.values(state.addresses)) if (record.id === id) places.push(record.address)
-  return distinct(places)
+const placesOf = (
+  state: State,
+  { addresses, id }: Pick<PeerRecord, "addresses" | "id">
+): ReadonlyArray<PeerAddress.PeerAddress> => {
+  const answered = PeerIndex.answeredBy(state.index, id)
+  return answered.length === 0 ? addresses : distinct([...addresses, ...answered])
 }
 
 /**
@@ -170,10 +216,7 @@ export const addBootstrap = (state: State, address: PeerAddress.PeerAddress): St
  * @since 0.1.0
  * @category transitions
  */
-export const dropBootstrap = (state: State, address: PeerAddress.PeerAddress): State => ({
-  ...state,
-  addresses: HashMap.remove(state.addresses, address.toString())
-})
+export const dropBootstrap = (state: State, address: PeerAddress.PeerAddress): State => forgetRecord(state, address)
 
 /**
  * A connection to a node is open. What was in vain before is kept until it has lasted; over the limit, a peer not
@@ -196,7 +239,7 @@ export const connected = (
   limits: Limits
 ): State => {
   const { dialed, identity, openedAt } = peer
-  const known = Option.getOrUndefined(HashMap.get(state.peers, identity.id))
+  const known = peerOf(state, identity.id)
   const dialable = identity.listen.filter(({ host, port }) => port !== 0 && !PeerAddress.isUnspecified(host))
   const addresses = distinct(dialed === undefined ? dialable : [dialed, ...dialable])
   // What a node says of another host proves nothing: it must not keep this node from dialing who is really there.
@@ -204,14 +247,14 @@ export const connected = (
   const places = placesOf(state, { id: identity.id, addresses: proven })
   const failures = places.map((address) => addressRecord(state, address).attempts)
   const standing = known !== undefined && isLive(known) ? known : { upSince: openedAt, failures: 0 }
-  let next = setPeer(state, {
+  let next = setPeer(setTold(state, identity.id, []), {
     id: identity.id,
     status: "connected",
     since: wallNow,
     direction: peer.direction,
     address: peer.address,
-    addresses,
-    proven,
+    addresses: withPlaces(addresses, places),
+    proven: withPlaces(proven, places),
     session: identity.session,
     agent: identity.agent,
     tags: identity.tags,
@@ -221,8 +264,7 @@ export const connected = (
     upSince: standing.upSince,
     failures: Math.max(standing.failures, ...failures)
   })
-  next = { ...next, hints: HashMap.remove(next.hints, identity.id) }
-  for (const address of places) next = answered(next, address, identity.id)
+  for (const address of places) next = cleared(next, address, identity.id)
   return forgetOldest(next, limits)
 }
 
@@ -233,6 +275,14 @@ const distinct = (addresses: ReadonlyArray<PeerAddress.PeerAddress>): ReadonlyAr
 /** Addresses kept of a node: as many as a HELLO has, and those it was met at. */
 const maxAddresses = 24
 
+const withPlaces = (
+  known: ReadonlyArray<PeerAddress.PeerAddress>,
+  places: ReadonlyArray<PeerAddress.PeerAddress>
+): ReadonlyArray<PeerAddress.PeerAddress> =>
+  places.every((place) => known.some((one) => isAt(one, place)))
+    ? known
+    : distinct([...known, ...places]).slice(0, maxAddresses)
+
 /**
  * A node with a live connection was met at the address: it is one of its own, and nothing is held against it. Only
  * bootstrap addresses are kept for themselves.
@@ -241,19 +291,24 @@ const maxAddresses = 24
  * @category transitions
  */
 export const answered = (state: State, address: PeerAddress.PeerAddress, id: NodeId): State => {
-  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const peer = peerOf(state, id)
   const next =
     peer === undefined
       ? state
       : setPeer(state, {
           ...peer,
-          addresses: distinct([...peer.addresses, address]).slice(0, maxAddresses),
-          proven: distinct([...peer.proven, address]).slice(0, maxAddresses)
+          addresses: withPlaces(peer.addresses, [address]),
+          proven: withPlaces(peer.proven, [address])
         })
-  const record = addressRecord(state, address)
-  return record.isBootstrap
-    ? setAddress(next, { ...record, id, attempts: 0, nextAt: 0, error: undefined })
-    : { ...next, addresses: HashMap.remove(next.addresses, address.toString()) }
+  return cleared(next, address, id)
+}
+
+/** Nothing is held against the address any more, where the node was met. */
+const cleared = (state: State, address: PeerAddress.PeerAddress, id: NodeId): State => {
+  const record = recordAt(state, address)
+  return record?.isBootstrap === true
+    ? setAddress(state, { ...record, id, attempts: 0, nextAt: 0, error: undefined })
+    : forgetRecord(state, address)
 }
 
 /**
@@ -264,9 +319,9 @@ export const answered = (state: State, address: PeerAddress.PeerAddress, id: Nod
  */
 export const heldByLive = (state: State): ReadonlySet<string> => {
   const held = new Set<string>()
-  for (const peer of HashMap.values(state.peers)) {
+  HashMap.forEach(state.peers, (peer) => {
     if (isLive(peer)) for (const address of peer.proven) held.add(address.toString())
-  }
+  })
   return held
 }
 
@@ -285,12 +340,11 @@ const forgetOldest = (state: State, limits: Limits): State => {
   for (const part of parts.values()) if (largest === undefined || part.count > largest.count) largest = part
   const oldest = largest?.oldest
   if (oldest === undefined) return state
-  const { id } = oldest
-  return {
-    ...state,
-    peers: HashMap.remove(state.peers, id),
-    addresses: HashMap.filter(state.addresses, (record) => record.isBootstrap || record.id !== id)
+  let next = removePeer(state, oldest.id)
+  for (const address of PeerIndex.answeredBy(state.index, oldest.id)) {
+    if (recordAt(state, address)?.isBootstrap !== true) next = forgetRecord(next, address)
   }
+  return next
 }
 
 /**
@@ -300,7 +354,7 @@ const forgetOldest = (state: State, limits: Limits): State => {
  * @category transitions
  */
 export const suspected = (state: State, id: NodeId, isSuspect: boolean, wallNow: number): State => {
-  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const peer = peerOf(state, id)
   if (peer === undefined || !isLive(peer)) return state
   return setPeer(state, { ...peer, status: isSuspect ? "suspect" : "connected", since: wallNow })
 }
@@ -312,7 +366,7 @@ export const suspected = (state: State, id: NodeId, isSuspect: boolean, wallNow:
  * @category transitions
  */
 export const requested = (state: State, id: NodeId): State => {
-  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const peer = peerOf(state, id)
   return peer === undefined ? state : setPeer(state, { ...peer, isRequested: true })
 }
 
@@ -341,12 +395,12 @@ export interface Ending {
  * @category transitions
  */
 export const ended = (state: State, id: NodeId, ending: Ending, now: number, wallNow: number): State => {
-  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const peer = peerOf(state, id)
   if (peer === undefined) return state
   const avoidUntil = now + ending.avoidFor
   let next: State =
     peer.addresses.length === 0
-      ? { ...state, peers: HashMap.remove(state.peers, id) }
+      ? removePeer(state, id)
       : setPeer(state, {
           ...peer,
           status: ending.status,
@@ -371,7 +425,7 @@ const endedAt = (state: State, record: AddressRecord, { avoidFor, redial, status
   if (status === "dead" && avoidFor > 0) return never(state, record)
   return status === "disconnected" && nextAt !== Infinity
     ? setAddress(state, { ...record, nextAt, giveUpAt: 0 })
-    : { ...state, addresses: HashMap.remove(state.addresses, record.address.toString()) }
+    : forgetRecord(state, record.address)
 }
 
 /**
@@ -427,7 +481,7 @@ const isNamed = (state: State, address: PeerAddress.PeerAddress): boolean => {
   const isThere = (other: PeerAddress.PeerAddress): boolean => other.toString() === key
   return (
     HashMap.has(state.addresses, key) ||
-    HashMap.some(state.peers, ({ addresses }) => addresses.some(isThere)) ||
+    PeerIndex.peersAt(state.index, address).length > 0 ||
     HashMap.some(state.hints, ({ told }) => told.some(({ addresses }) => addresses.some(isThere)))
   )
 }
@@ -457,14 +511,9 @@ const bounded = (state: State, added: PeerAddress.PeerAddress): State => {
 }
 
 const countAttempt = (state: State, id: NodeId): State => {
-  const peer = Option.getOrUndefined(HashMap.get(state.peers, id))
+  const peer = peerOf(state, id)
   return peer === undefined ? state : setPeer(state, { ...peer, attempts: peer.attempts + 1 })
 }
-
-const forgetRecord = (state: State, address: PeerAddress.PeerAddress): State => ({
-  ...state,
-  addresses: HashMap.remove(state.addresses, address.toString())
-})
 
 /** An address that was given up leaves no way back to it but being told of again. */
 const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State =>
@@ -472,18 +521,22 @@ const forgetAddress = (state: State, address: PeerAddress.PeerAddress): State =>
 
 const forgetHintsAt = (state: State, address: PeerAddress.PeerAddress): State => {
   const key = address.toString()
-  return {
-    ...state,
-    hints: HashMap.filterMap(state.hints, (hint) => withoutAddress(hint, key))
+  let next = state
+  for (const { id, told } of HashMap.values(state.hints)) {
+    const left = withoutAddress(told, key)
+    if (left !== told) next = setTold(next, id, left)
   }
+  return next
 }
 
-const withoutAddress = (hint: Hint, key: string): Option.Option<Hint> => {
-  const told = hint.told.flatMap((telling) => {
-    const addresses = telling.addresses.filter((other) => other.toString() !== key)
+/** The same list where none of it is said of the address. */
+const withoutAddress = (told: ReadonlyArray<Telling>, key: string): ReadonlyArray<Telling> => {
+  const isThere = (address: PeerAddress.PeerAddress): boolean => address.toString() === key
+  if (!told.some(({ addresses }) => addresses.some(isThere))) return told
+  return told.flatMap((telling) => {
+    const addresses = telling.addresses.filter((other) => !isThere(other))
     return addresses.length === 0 ? [] : [{ ...telling, addresses }]
   })
-  return told.length === 0 ? Option.none() : Option.some({ ...hint, told })
 }
 
 /**
@@ -526,14 +579,8 @@ export const isSelf = (state: State, address: PeerAddress.PeerAddress): State =>
  * @since 0.1.0
  * @category transitions
  */
-export const dropHint = (state: State, id: NodeId, address?: PeerAddress.PeerAddress): State => ({
-  ...state,
-  hints: HashMap.modifyAt(
-    state.hints,
-    id,
-    Option.flatMap((hint) => (address === undefined ? Option.none() : withoutAddress(hint, address.toString())))
-  )
-})
+export const dropHint = (state: State, id: NodeId, address?: PeerAddress.PeerAddress): State =>
+  setTold(state, id, address === undefined ? [] : withoutAddress(toldOf(state, id), address.toString()))
 
 /** Hints from one part of the network, in those of one teller: whoever has many identities there has one voice. */
 const tellersOfGroup = 4
@@ -559,33 +606,33 @@ export const hinted = (
   limits: Limits,
   group?: string
 ): State => {
-  let { hints } = state
-  let ofGroup = group === undefined ? 0 : countOfGroup(hints, group)
-  let tally: Tally | undefined
-  const tallied = (): Tally => (tally ??= tallyOf(hints))
+  let next = state
 
-  const makeRoom = ({ counts }: Tally): boolean => {
-    const [busiest, most] = [...counts].reduce((a, b) => (b[1] > a[1] ? b : a), [teller, 0])
-    if (most <= (counts.get(teller) ?? 0) + 1) return false
+  /** Whoever has told most gives way, if that is more than this one has. */
+  const makeRoom = (): boolean => {
+    const { byTeller } = next.index
+    const first: readonly [NodeId, number] = [teller, 0]
+    const [busiest, most] = HashMap.reduce(byTeller, first, (max, count, other) =>
+      count > max[1] ? [other, count] : max
+    )
+    if (most <= PeerIndex.toldBy(next.index, teller) + 1) return false
     const given = Option.getOrUndefined(
-      HashMap.findFirst(hints, ({ told }) => told.some((one) => one.teller === busiest))
+      HashMap.findFirst(next.hints, ({ told }) => told.some((one) => one.teller === busiest))
     )
     if (given === undefined) return false
-    hints = setTold(hints, given[0], without(given[1].told, busiest))
-    counts.set(busiest, most - 1)
+    next = setTold(next, given[0], without(given[1].told, busiest))
     return true
   }
 
-  const isFull = (): boolean => {
-    if (group !== undefined && ofGroup >= limits.hintsPerTeller * tellersOfGroup) return true
-    return (tallied().counts.get(teller) ?? 0) >= limits.hintsPerTeller
-  }
+  const isFull = (): boolean =>
+    PeerIndex.toldBy(next.index, teller) >= limits.hintsPerTeller ||
+    (group !== undefined && PeerIndex.toldIn(next.index, group) >= limits.hintsPerTeller * tellersOfGroup)
 
   for (const entry of entries) {
     if (entry.id === self) continue
-    const peer = Option.getOrUndefined(HashMap.get(state.peers, entry.id))
+    const peer = peerOf(state, entry.id)
     if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
-    const told = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
+    const told = toldOf(next, entry.id)
     const before = told.find((telling) => telling.teller === teller)
     const others = before === undefined ? told : without(told, teller)
     // Most of what is told has been told before.
@@ -593,55 +640,23 @@ export const hinted = (
     // Most tellers have told as much as they may: their entries need not be looked at further.
     if (before === undefined && isFull()) continue
     const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
-      .filter((address) => addressRecord(state, address).nextAt !== Infinity)
+      .filter((address) => recordAt(state, address)?.nextAt !== Infinity)
       .slice(0, toldAddresses)
     if (isSaid(others, addresses)) continue
     if (before !== undefined) {
       // What was tried stays until it is given up: nobody can have this node dial one address after the other.
       if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
-    } else {
-      const all = tallied()
-      if (all.total < limits.hints) all.total++
-      else if (!makeRoom(all)) continue
-      all.counts.set(teller, (all.counts.get(teller) ?? 0) + 1)
-      ofGroup++
-    }
-    const current = Option.match(HashMap.get(hints, entry.id), { onNone: () => [], onSome: (hint) => hint.told })
-    hints = setTold(hints, entry.id, [
-      ...without(current, teller),
+    } else if (next.index.tellings >= limits.hints && !makeRoom()) continue
+    next = setTold(next, entry.id, [
+      ...without(toldOf(next, entry.id), teller),
       group === undefined ? { teller, addresses } : { teller, group, addresses }
     ])
   }
-  return hints === state.hints ? state : { ...state, hints }
-}
-
-/** Tellings by teller, and in all. */
-interface Tally {
-  readonly counts: Map<NodeId, number>
-  total: number
-}
-
-const tallyOf = (hints: State["hints"]): Tally => {
-  const counts = new Map<NodeId, number>()
-  let total = 0
-  for (const { told } of HashMap.values(hints)) {
-    total += told.length
-    for (const { teller } of told) counts.set(teller, (counts.get(teller) ?? 0) + 1)
-  }
-  return { counts, total }
-}
-
-const countOfGroup = (hints: State["hints"], group: string): number => {
-  let count = 0
-  for (const { told } of HashMap.values(hints)) for (const telling of told) if (telling.group === group) count++
-  return count
+  return next
 }
 
 const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Telling> =>
   told.filter((telling) => telling.teller !== teller)
-
-const setTold = (hints: State["hints"], id: NodeId, told: ReadonlyArray<Telling>): State["hints"] =>
-  told.length === 0 ? HashMap.remove(hints, id) : HashMap.set(hints, id, { id, told })
 
 type Place = Pick<PeerAddress.PeerAddress, "host" | "port">
 
@@ -668,13 +683,14 @@ const isSame = (addresses: ReadonlyArray<Place>, places: ReadonlyArray<Place>): 
 export const nodeAt = (state: State, address: PeerAddress.PeerAddress): NodeId | undefined => {
   const known = addressRecord(state, address).id
   if (known !== undefined) return known
-  const isThere = ({ host, port }: PeerAddress.PeerAddress): boolean => port === address.port && host === address.host
-  let found: PeerRecord | undefined
-  for (const peer of HashMap.values(state.peers)) {
-    // A node that came back under another id stands beside what it was before.
-    if ((found === undefined || isLive(peer)) && peer.addresses.some(isThere)) found = peer
-  }
-  return found?.id
+  const there = PeerIndex.peersAt(state.index, address)
+  // A node that came back under another id stands beside what it was before.
+  return there.findLast((id) => isLiveIn(state, id)) ?? there[0]
+}
+
+const isLiveIn = (state: State, id: NodeId): boolean => {
+  const peer = peerOf(state, id)
+  return peer !== undefined && isLive(peer)
 }
 
 /**
@@ -692,27 +708,47 @@ export const known = (
   /** Of all that may be told, those that are. */
   choose: (peers: ReadonlyArray<PeerRecord>) => ReadonlyArray<PeerRecord> = (peers) => peers
 ): ReadonlyArray<PeerEntry> => {
-  const isHere = PeerAddress.isLoopback(toldAt.host)
-  const isNear = isHere || PeerAddress.isLinkLocal(toldAt.host)
-  const mayHear = ({ host, port }: PeerAddress.PeerAddress): boolean =>
-    port !== 0 &&
-    !PeerAddress.isUnspecified(host) &&
-    (isHere || !PeerAddress.isLoopback(host)) &&
-    (isNear || !PeerAddress.isLinkLocal(host))
+  const mayHear = PeerIndex.mayHear(toldAt.host)
   const tellable: Array<PeerRecord> = []
-  for (const peer of HashMap.values(state.peers)) {
-    if (peer.id === told || !(isLive(peer) || peer.status === "disconnected")) continue
+  HashMap.forEach(state.peers, (peer) => {
+    if (peer.id === told || !PeerIndex.isTellable(peer.status)) return
     if (peer.addresses.some(mayHear)) tellable.push(peer)
-  }
-  // Most of a large book is not told: its entries need not be made.
-  return choose(tellable).map((peer) => {
-    const { id } = peer
-    const addresses = peer.addresses
-      .filter(mayHear)
-      .slice(0, 8)
-      .map(({ host, port }) => ({ host, port }))
-    return isLive(peer) ? { id, addresses } : { id, addresses, lastSeen: new Date(peer.since).toISOString() }
   })
+  // Most of a large book is not told: its entries need not be made.
+  return choose(tellable).map((peer) => entryOf(peer, mayHear))
+}
+
+/**
+ * Up to `count` of those that it tells ({@link known}), each as likely as any other: however many it knows, only so many
+ * are looked at.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const someKnown = (
+  state: State,
+  told: NodeId,
+  toldAt: PeerAddress.PeerAddress,
+  count: number,
+  random: () => number
+): ReadonlyArray<PeerEntry> => {
+  const mayHear = PeerIndex.mayHear(toldAt.host)
+  const entries: Array<PeerEntry> = []
+  if (count <= 0) return entries
+  for (const id of PeerIndex.shuffled(state.index, toldAt.host, random)) {
+    const peer = id === told ? undefined : peerOf(state, id)
+    if (peer !== undefined && entries.push(entryOf(peer, mayHear)) >= count) break
+  }
+  return entries
+}
+
+const entryOf = (peer: PeerRecord, mayHear: (address: PeerAddress.PeerAddress) => boolean): PeerEntry => {
+  const { id } = peer
+  const addresses = peer.addresses
+    .filter(mayHear)
+    .slice(0, 8)
+    .map(({ host, port }) => ({ host, port }))
+  return isLive(peer) ? { id, addresses } : { id, addresses, lastSeen: new Date(peer.since).toISOString() }
 }
 
 /**

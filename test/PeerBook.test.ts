@@ -3,6 +3,7 @@ import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 import * as fc from "fast-check"
 import { isDeepStrictEqual } from "node:util"
+import * as PeerIndex from "../src/internal/PeerIndex.js"
 import * as NodeId from "../src/NodeId.js"
 import * as PeerAddress from "../src/PeerAddress.js"
 import * as PeerBook from "../src/PeerBook.js"
@@ -150,6 +151,64 @@ describe("PeerBook", () => {
       PeerBook.known(connected(PeerBook.empty, a, { listen: many }), b, at("h"))[0]?.addresses.length,
       8
     )
+  })
+
+  it("finds by address, by node and by teller what it has", () => {
+    fc.assert(
+      fc.property(Books.book, ([state]) => {
+        const told = hints(state)
+        assert.strictEqual(state.index.tellings, told.length)
+        for (const id of Books.ids) {
+          assert.strictEqual(PeerIndex.toldBy(state.index, id), told.filter(({ teller }) => teller === id).length)
+          assert.sameMembers(
+            PeerIndex.answeredBy(state.index, id).map(String),
+            [...HashMap.values(state.addresses)].filter((one) => one.id === id).map(({ address }) => String(address))
+          )
+        }
+        for (const address of Books.addresses) {
+          const there = [...HashMap.values(state.peers)].filter(({ addresses }) =>
+            addresses.map(String).includes(String(address))
+          )
+          assert.sameMembers(
+            [...PeerIndex.peersAt(state.index, address)],
+            there.map(({ id }) => id)
+          )
+          const found = PeerBook.nodeAt(state, address)
+          const answered = record(state, address)?.id
+          if (answered !== undefined) assert.strictEqual(found, answered)
+          else if (there.length === 0) assert.isUndefined(found)
+          else
+            assert.include(
+              (there.some(isLive) ? there.filter(isLive) : there).map(({ id }) => id),
+              found
+            )
+        }
+      }),
+      { numRuns: 300 }
+    )
+  })
+
+  it("tells, of those that it may tell of, as many as are wanted, each as likely as any other", () => {
+    const toldAt = fc.constantFrom("10.0.0.1", "fe80::2", "127.0.0.1").map((host) => at(host))
+    const near = fc
+      .subarray(["127.0.0.1", "fe80::1", "10.0.0.9", "0.0.0.0"])
+      .map((hosts) => hosts.map((host) => at(host)))
+    fc.assert(
+      fc.property(Books.book, Books.id, near, toldAt, fc.nat(8), ([book], told, listen, seenAt, count) => {
+        const state = connected(book, NodeId.make("near"), { listen, seenAt: at("127.0.0.1", 50_000) })
+        const all = PeerBook.known(state, told, seenAt)
+        const some = PeerBook.someKnown(state, told, seenAt, count, () => 0)
+        assert.strictEqual(some.length, Math.min(count, all.length))
+        assert.includeDeepMembers([...all], [...some])
+        assert.strictEqual(new Set(some.map(({ id }) => id)).size, some.length)
+      }),
+      { numRuns: 300 }
+    )
+    const four = ["a", "b", "c", "d"].reduce((state, id) => connected(state, NodeId.make(id)), PeerBook.empty)
+    const drawn = [0, 0.25, 0.5, 0.75].map(
+      (random) => PeerBook.someKnown(four, NodeId.make("z"), at("h"), 1, () => random)[0]?.id
+    )
+    assert.sameMembers(drawn, [a, b, NodeId.make("c"), NodeId.make("d")])
   })
 
   it("passes on addresses of this machine and link only to peers that are seen at such", () => {

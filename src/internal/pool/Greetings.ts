@@ -29,8 +29,8 @@ export const make = (
   const { book, deadlines, greetings, node } = state
 
   const samplePeers = (told: NodeId, toldAt: PeerAddress.PeerAddress): JsonObject => {
-    const known = PeerBook.known(book.get(), told, toldAt).slice(0, Payloads.maxErrorPeers)
-    return { peers: Payloads.fit(known, peersBytes) } as unknown as JsonObject
+    const some = PeerBook.someKnown(book.get(), told, toldAt, Payloads.maxErrorPeers, node.random)
+    return { peers: Payloads.fit(some, peersBytes) } as unknown as JsonObject
   }
 
   const onFirst = (connection: Connection, envelope: Envelope): void => {

@@ -47,7 +47,7 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
   {
     /** The connection of each peer that messages go over. */
     readonly live: Ref.Ref<ReadonlyMap<NodeId, Connection>>
-    /** The same, for callbacks. */
+    /** The same as it is at that moment, for callbacks: it goes on changing. */
     readonly unsafeLive: () => ReadonlyMap<NodeId, Connection>
     /** Every connection past its handshake whose link is not gone. */
     readonly opened: () => Iterable<Connection>
@@ -152,8 +152,8 @@ export const make = Effect.gen(function* () {
   yield* Effect.addFinalizer(() => closing.destroyAll)
 
   return ConnectionPool.of({
-    live: state.live.ref,
-    unsafeLive: state.live.get,
+    live: state.live,
+    unsafeLive: state.live.unsafeGet,
     opened: function* () {
       for (const connection of all) if (connection.phase === "open" || connection.phase === "draining") yield connection
     },

@@ -654,7 +654,7 @@ export const make = Effect.gen(function* () {
 
   const healTo = ({ address, hint }: Candidate): Effect.Effect<void, ConnectError> =>
     Effect.suspend(() => {
-      const before = pool.unsafeLive()
+      const before = new Set(pool.unsafeLive().keys())
       return pool.dial(address, { isOnce: true, ...(hint === undefined ? {} : { hint }) }).pipe(
         Effect.tap((connection) => Effect.sync(() => remember(address, connection))),
         Effect.flatMap(({ identity }) =>

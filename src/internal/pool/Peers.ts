@@ -28,6 +28,8 @@ export interface Peers {
   readonly get: (id: NodeId) => Peer | undefined
   readonly all: () => ReadonlyArray<Peer>
   readonly totals: () => Totals
+  /** The connection is one of its peer's. */
+  readonly opened: (connection: Connection, id: NodeId) => void
   /** The link is gone: its traffic is kept, with the peer as long as the book knows that. */
   readonly closed: (connection: Connection) => void
   /** The book does not know the peer any more. */
@@ -37,12 +39,14 @@ export interface Peers {
 }
 
 export const make = ({ all, book, slots }: State): Peers => {
+  /** The connections of each peer whose links are not gone. */
+  const present = new Map<NodeId, ReadonlyArray<Connection>>()
   const past = new Map<NodeId, MutableTotals>()
   const pastOfAll = noTraffic()
 
   const trafficOf = (id: NodeId): Totals => {
     const totals = { ...(past.get(id) ?? noTraffic()) }
-    for (const connection of all) if (connection.identity?.id === id) addTraffic(totals, connection)
+    for (const connection of present.get(id) ?? []) addTraffic(totals, connection)
     return totals
   }
 
@@ -95,10 +99,17 @@ export const make = ({ all, book, slots }: State): Peers => {
       for (const connection of all) addTraffic(totals, connection)
       return totals
     },
+    opened: (connection, id) => {
+      present.set(id, [...(present.get(id) ?? []), connection])
+    },
     closed: (connection) => {
       addTraffic(pastOfAll, connection)
       const id = connection.identity?.id
-      if (id === undefined || !HashMap.has(book.get().peers, id)) return
+      if (id === undefined) return
+      const others = (present.get(id) ?? []).filter((other) => other !== connection)
+      if (others.length === 0) present.delete(id)
+      else present.set(id, others)
+      if (!HashMap.has(book.get().peers, id)) return
       const totals = past.get(id) ?? noTraffic()
       addTraffic(totals, connection)
       past.set(id, totals)

@@ -95,6 +95,7 @@ export const make = (state: State, peers: Peers): Slots => {
   }
 
   const admit = (connection: Connection, id: NodeId, outcome: Duplicates.Outcome | undefined): void => {
+    peers.opened(connection, id)
     const slot = slots.get(id)
     const waiting = limbo.get(id)
     if (slot === undefined || outcome === undefined) {

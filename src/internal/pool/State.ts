@@ -24,7 +24,7 @@ import { Transport } from "../../Transport.js"
 import * as Access from "../Access.js"
 import * as Authentication from "../Authentication.js"
 import { Conflicts } from "../Conflicts.js"
-import * as SyncRef from "../SyncRef.js"
+import { SharedMap } from "../SharedMap.js"
 import type { PoolEvent, Receiver } from "./Model.js"
 
 /** Peers remembered, connected or not. */
@@ -70,7 +70,8 @@ export const make = Effect.gen(function* () {
   const authentication = Authentication.make(node, config.networkKey)
   const events = yield* Queue.unbounded<PoolEvent>()
   const slots = new Map<NodeId, Slot>()
-  const live = SyncRef.make<ReadonlyMap<NodeId, Connection>>(new Map())
+  const live = new SharedMap<NodeId, Connection>()
+  let inbound = 0
   const bookLimits: PeerBook.Limits = {
     peers: knownPeers,
     hints: config.maxHints,
@@ -132,15 +133,11 @@ export const make = Effect.gen(function* () {
 
     /** `parked`: the connection that goes on taking messages while there is none. */
     setSlot: (id: NodeId, slot: Slot | undefined, parked?: Connection): void => {
+      if (slots.get(id)?.current.direction === "inbound") inbound--
+      if (slot?.current.direction === "inbound") inbound++
       if (slot === undefined) slots.delete(id)
       else slots.set(id, slot)
-      const takes = slot?.current ?? parked
-      live.update((before) => {
-        const after = new Map(before)
-        if (takes === undefined) after.delete(id)
-        else after.set(id, takes)
-        return after
-      })
+      live.set(id, slot?.current ?? parked)
     },
 
     /** Another node has that id. */
@@ -149,11 +146,8 @@ export const make = Effect.gen(function* () {
       state.report({ _tag: "Conflict", id, address })
     },
 
-    inbound: (): number => {
-      let count = 0
-      for (const { current } of slots.values()) if (current.direction === "inbound") count++
-      return count
-    },
+    /** Peers whose connection they dialed. */
+    inbound: (): number => inbound,
 
     /** Whether a peer may be added; one that changes its connection keeps its place. */
     hasRoom: (id: NodeId, direction: Direction): boolean => {

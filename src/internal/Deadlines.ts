@@ -3,14 +3,17 @@
  * completed) is an entry here instead of a timer or a fiber of its own. Adding and cancelling cost O(1), also with
  * 500,000 entries pending, because entries are kept in buckets of {@link granularityMillis} and only buckets are sorted.
  *
- * One fiber, of the Scope given to {@link make}, sleeps by Effect's Clock until the earliest bucket. With nothing
- * pending it waits without a timer. Cancelling does not wake it: it finds the bucket gone when the time has come.
+ * A fiber sleeps by Effect's Clock until the earliest bucket, and what is due fires as it ends: where one fiber slept and
+ * another fired, each sleep took two more turns of a fiber. With nothing pending there is none. Cancelling does not wake
+ * it: the bucket is found gone when the time has come.
  *
  * @since 0.1.0
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 
@@ -54,6 +57,12 @@ export const granularityMillis = 10
 
 /** Effect's live clock takes a longer sleep for an endless one. */
 const longestSleepMillis = 2 ** 31 - 1
+
+/**
+ * The first sleep after a while without one is no longer than this: most that is to happen later is taken back before, and
+ * what is added in the meantime, each thing sooner than the one before, as while a connection is made, wakes nobody.
+ */
+const firstSleepMillis = 1_000
 
 /** What is due at a time: in a list through the entries themselves, since an entry of a Set costs several times as much. */
 class Bucket {
@@ -164,7 +173,7 @@ class BucketHeap {
 const nothing = () => {}
 
 const bucketTime = (now: number, deadline: number): number => {
-  // What is due already goes where the fiber looks at once.
+  // What is due already goes where is looked at once.
   if (deadline <= now) return Math.floor(now / granularityMillis) * granularityMillis
   return Math.ceil(deadline / granularityMillis) * granularityMillis
 }
@@ -184,17 +193,18 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
    * before gone, and need another.
    */
   let emptied: Bucket | undefined
-  /** Ends the fiber's sleep, which would end by itself at `wakesAt`. */
-  let wake = nothing
+  let sleeper: Fiber.RuntimeFiber<void> | undefined
+  /** When it wakes by itself; no deadline is earlier while what is due fires, since it is looked for after that. */
   let wakesAt = Infinity
+  let isArming = false
+  /** Nothing has been pending since it woke last. */
+  let isResting = true
   let size = 0
   let closed = false
 
   const now = () => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
-  // Racing the sleep against the wake-up would cost two more fibers, a hundred times a second on a busy node.
   const fork = Runtime.runFork(yield* Effect.runtime<never>())
-  const sleepFor = (millis: number) => fork(Effect.interruptible(clock.sleep(Duration.millis(millis))))
 
   const takeOut = (bucket: Bucket): void => {
     heap.remove(bucket)
@@ -246,7 +256,11 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     const entry = new Entry(deadline, fire, bucket)
     bucket.add(entry)
     size++
-    if (bucket.at < wakesAt) wake()
+    if (bucket.at < wakesAt && !isArming) {
+      isArming = true
+      // One sleep for all that is added in the same turn.
+      queueMicrotask(arm)
+    }
     return () => cancel(entry)
   }
 
@@ -279,32 +293,38 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     return thrown
   }
 
-  const fire = Effect.suspend(() =>
-    Effect.forEach(fireDue(), (error) => Effect.logError("What was to happen at a deadline failed", Cause.die(error)), {
-      discard: true
-    })
-  )
+  const logThrown = (error: unknown) => Effect.logError("What was to happen at a deadline failed", Cause.die(error))
 
-  // Looking for the earliest bucket and going to sleep is one synchronous step: no wake-up falls in between.
-  const wait = Effect.async<void>((resume) => {
-    const next = earliest()
-    const delay = next === undefined ? Infinity : next.at - now()
-    // Timers drop fractions; rounding up spares a second, shorter sleep.
-    const sleeper = delay > 0 && delay < Infinity ? sleepFor(Math.min(Math.ceil(delay), longestSleepMillis)) : undefined
-    const stop = () => sleeper?.unsafeInterruptAsFork(sleeper.id())
-    // A sleeper that was stopped still reports its end, by then perhaps during the next sleep.
-    const awake = () => {
-      if (wake !== awake) return
-      wake = nothing
-      stop()
-      resume(Effect.void)
-    }
-    wake = awake
-    if (delay <= 0) return awake()
-    wakesAt = next?.at ?? Infinity
-    sleeper?.addObserver(awake)
-    return Effect.sync(stop)
-  })
+  /** Sleeps until the earliest bucket, or wakes before it. */
+  const arm = (): void => {
+    isArming = false
+    const next = closed ? undefined : earliest()
+    if (next === undefined || next.at >= wakesAt) return
+    sleeper?.unsafeInterruptAsFork(FiberId.none)
+    const instant = now()
+    wakesAt = isResting ? Math.min(next.at, instant + firstSleepMillis) : next.at
+    isResting = false
+    const delay = wakesAt - instant
+    // Timers drop fractions; rounding up spares a second, shorter sleep. What is due at once waits for its turn as well: it
+    // may add more of its kind for ever.
+    const sleep =
+      delay > 0 ? clock.sleep(Duration.millis(Math.min(Math.ceil(delay), longestSleepMillis))) : Effect.yieldNow()
+    const current = fork(Effect.interruptible(sleep))
+    sleeper = current
+    // One that was stopped still reports its end, by then perhaps during the next sleep.
+    current.addObserver(() => {
+      if (sleeper === current) awake()
+    })
+  }
+
+  const awake = (): void => {
+    sleeper = undefined
+    wakesAt = -Infinity
+    for (const error of fireDue()) fork(logThrown(error))
+    wakesAt = Infinity
+    arm()
+    isResting = sleeper === undefined
+  }
 
   yield* Effect.addFinalizer(() =>
     Effect.sync(() => {
@@ -313,9 +333,10 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
         takeOut(bucket)
         for (const entry of bucket.entries()) remove(bucket, entry)
       }
+      sleeper?.unsafeInterruptAsFork(FiberId.none)
+      sleeper = undefined
     })
   )
-  yield* Effect.forever(Effect.zipRight(fire, wait)).pipe(Effect.interruptible, Effect.forkScoped)
 
   return {
     now,

@@ -146,18 +146,21 @@ export const plan = (
   let nextAt = Infinity
   const missing = Math.max(target - live.size, reserved - outbound.length) + overdue
   const wanted = (): number => Math.min(missing, maxDials) - dialing.size - chosen.length
-  const own = partsOf([
-    ...outbound,
-    ...[...dialing].flatMap((key) => Option.toArray(Either.getRight(PeerAddresses.parse(key))))
-  ])
+  let parts: ReturnType<typeof partsOf> | undefined
+  /** Where this node is, or will be, by its own choice: most often nobody is to be dialed, and this not looked at. */
+  const own = () =>
+    (parts ??= partsOf([
+      ...outbound,
+      ...[...dialing].flatMap((key) => Option.toArray(Either.getRight(PeerAddresses.parse(key))))
+    ]))
   const choose = (...[candidate, id]: Choice): void => {
     chosen.push(candidate)
     if (id !== undefined) taken.add(id)
-    own.add(candidate.address)
+    own().add(candidate.address)
   }
   /** First where this node is not yet, then wherever it may go: whoever owns one part of the network is not all it knows. */
   const isCrowded = (address: PeerAddress): boolean =>
-    PeerAddresses.group(address.host) !== undefined && own.count(address) >= perGroup
+    PeerAddresses.group(address.host) !== undefined && own().count(address) >= perGroup
   const later: Array<Choice> = []
 
   /** Not before; `Infinity` too is a time that never comes. */
@@ -191,12 +194,16 @@ export const plan = (
   const isChosen = (key: string): boolean => chosen.some(({ address }) => address.toString() === key)
 
   function* told(): Generator<Choice> {
-    const held = PeerBook.heldByLive(book)
     for (const { id, telling } of inTurns(book.hints, random)) {
       if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue
       const address = telling.addresses.find((other) => {
         const key = other.toString()
-        return !dialing.has(key) && !HashMap.has(book.addresses, key) && !held.has(key) && !isChosen(key)
+        return (
+          !dialing.has(key) &&
+          !HashMap.has(book.addresses, key) &&
+          !PeerBook.isHeldByLive(book, other) &&
+          !isChosen(key)
+        )
       })
       if (address === undefined) continue
       if (isCrowded(address)) later.push([{ address, hint: id }, id])
@@ -319,12 +326,11 @@ export const healInstead = (book: PeerBook.State, view: HealView, full: NodeId):
 /** Who may be dialed to heal. */
 const choices = (book: PeerBook.State, view: HealView) => {
   const { dialing, interval, live, now, random, target } = view
-  const held = PeerBook.heldByLive(book)
   const isAway = (id: NodeId | undefined): boolean =>
     id === undefined || (!live.has(id) && (peerOf(book, id)?.avoidUntil ?? 0) <= now)
   const isFree = (address: PeerAddress): boolean => {
     const key = address.toString()
-    if (dialing.has(key) || held.has(key)) return false
+    if (dialing.has(key) || PeerBook.isHeldByLive(book, address)) return false
     const record = Option.getOrUndefined(HashMap.get(book.addresses, key))
     if (record === undefined) return true
     if (PeerBook.isGivenUp(record, now)) return true

@@ -100,7 +100,8 @@ export class Stats {
   private readonly counted = new Map<CountName, number>()
   private readonly failed = new Map<string, number>()
   private readonly published = new Map<string, number>()
-  private openConnections = 0
+  /** Undefined before the first time. */
+  private openConnections: number | undefined
   private readonly meters = {
     messagesIn: new RateMeter(),
     messagesOut: new RateMeter(),
@@ -145,7 +146,8 @@ export class Stats {
     for (const [tag, total] of this.failed)
       this.increase(`error ${tag}`, total, () => Metric.tagged(errors, "tag", tag))
     // The gauge is the sum over the nodes of the process.
-    connections.unsafeModify(open - this.openConnections, [])
+    if (open === this.openConnections) return
+    connections.unsafeModify(open - (this.openConnections ?? 0), [])
     this.openConnections = open
   }
 

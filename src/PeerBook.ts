@@ -253,8 +253,7 @@ export const connected = (
     since: wallNow,
     direction: peer.direction,
     address: peer.address,
-    addresses: withPlaces(addresses, places),
-    proven: withPlaces(proven, places),
+    ...atPlaces({ addresses, proven }, places),
     session: identity.session,
     agent: identity.agent,
     tags: identity.tags,
@@ -297,10 +296,19 @@ export const answered = (state: State, address: PeerAddress.PeerAddress, id: Nod
       ? state
       : setPeer(state, {
           ...peer,
-          addresses: withPlaces(peer.addresses, [address]),
-          proven: withPlaces(peer.proven, [address])
+          ...atPlaces(peer, [address])
         })
   return cleared(next, address, id)
+}
+
+/** It was met at the places: it has no proven ones but among its addresses. */
+const atPlaces = (
+  { addresses, proven }: Pick<PeerRecord, "addresses" | "proven">,
+  places: ReadonlyArray<PeerAddress.PeerAddress>
+): Pick<PeerRecord, "addresses" | "proven"> => {
+  const all = withPlaces(addresses, places)
+  const kept = places.filter((place) => all.some((one) => isAt(one, place)))
+  return { addresses: all, proven: withPlaces(proven, kept) }
 }
 
 /** Nothing is held against the address any more, where the node was met. */
@@ -324,6 +332,18 @@ export const heldByLive = (state: State): ReadonlySet<string> => {
   })
   return held
 }
+
+/**
+ * Whether a connected peer certainly is at the address.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const isHeldByLive = (state: State, address: PeerAddress.PeerAddress): boolean =>
+  PeerIndex.peersAt(state.index, address).some((id) => {
+    const peer = peerOf(state, id)
+    return peer !== undefined && isLive(peer) && peer.proven.some((one) => isAt(one, address))
+  })
 
 /** Of those in the part of the network that most are in: who comes under ever new names forgets itself. */
 const forgetOldest = (state: State, limits: Limits): State => {
@@ -630,15 +650,15 @@ export const hinted = (
 
   for (const entry of entries) {
     if (entry.id === self) continue
-    const peer = peerOf(state, entry.id)
-    if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
     const told = toldOf(next, entry.id)
     const before = told.find((telling) => telling.teller === teller)
+    // Most tellers have told as much as they may: their entries need not be looked at further.
+    if (before === undefined && isFull()) continue
+    const peer = peerOf(state, entry.id)
+    if (peer !== undefined && (isLive(peer) || peer.avoidUntil > now)) continue
     const others = before === undefined ? told : without(told, teller)
     // Most of what is told has been told before.
     if (isSaid(others, entry.addresses) || (before !== undefined && isSame(before.addresses, entry.addresses))) continue
-    // Most tellers have told as much as they may: their entries need not be looked at further.
-    if (before === undefined && isFull()) continue
     const addresses = distinct(entry.addresses.map(({ host, port }) => PeerAddress.make(host, port)))
       .filter((address) => recordAt(state, address)?.nextAt !== Infinity)
       .slice(0, toldAddresses)
@@ -735,9 +755,8 @@ export const someKnown = (
   const mayHear = PeerIndex.mayHear(toldAt.host)
   const entries: Array<PeerEntry> = []
   if (count <= 0) return entries
-  for (const id of PeerIndex.shuffled(state.index, toldAt.host, random)) {
-    const peer = id === told ? undefined : peerOf(state, id)
-    if (peer !== undefined && entries.push(entryOf(peer, mayHear)) >= count) break
+  for (const peer of PeerIndex.shuffled(state.index, toldAt.host, random)) {
+    if (peer.id !== told && entries.push(entryOf(peer, mayHear)) >= count) break
   }
   return entries
 }

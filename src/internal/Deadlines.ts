@@ -172,6 +172,9 @@ class BucketHeap {
 
 const nothing = () => {}
 
+const logThrown = (error: unknown): Effect.Effect<void> =>
+  Effect.logError("What was to happen at a deadline failed", Cause.die(error))
+
 const bucketTime = (now: number, deadline: number): number => {
   // What is due already goes where is looked at once.
   if (deadline <= now) return Math.floor(now / granularityMillis) * granularityMillis
@@ -292,8 +295,6 @@ export const make: Effect.Effect<Deadlines, never, Scope.Scope> = Effect.gen(fun
     }
     return thrown
   }
-
-  const logThrown = (error: unknown) => Effect.logError("What was to happen at a deadline failed", Cause.die(error))
 
   /** Sleeps until the earliest bucket, or wakes before it. */
   const arm = (): void => {

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import type { NodeId } from "../NodeId.js"
 import type { PeerStatus } from "../Peer.js"
 import * as PeerAddress from "../PeerAddress.js"
+import type { PeerRecord } from "../PeerBook.js"
 import * as Roster from "./Roster.js"
 
 type Address = PeerAddress.PeerAddress
@@ -18,13 +19,6 @@ export type Audience = "all" | "link" | "machine"
 
 const audiences = ["all", "link", "machine"] as const satisfies ReadonlyArray<Audience>
 
-/** What is looked at of a peer. */
-interface Known {
-  readonly id: NodeId
-  readonly status: PeerStatus
-  readonly addresses: ReadonlyArray<Address>
-}
-
 interface Telling {
   readonly teller: NodeId
   readonly group?: string | undefined
@@ -32,7 +26,7 @@ interface Telling {
 
 export interface PeerIndex {
   /** Peers that others may be told of, by the widest audience of their addresses. */
-  readonly tellable: Readonly<Record<Audience, Roster.Roster<NodeId>>>
+  readonly tellable: Readonly<Record<Audience, Roster.Roster<PeerRecord>>>
   /** Peers by the addresses they are known by, as `host:port`. */
   readonly at: HashMap.HashMap<string, ReadonlyArray<NodeId>>
   /** Addresses that have a record, by the node that answered there last. */
@@ -83,18 +77,24 @@ export const mayHear = (host: string): ((address: Address) => boolean) => {
 export const isTellable = (status: PeerStatus): boolean =>
   status === "connected" || status === "suspect" || status === "disconnected"
 
-const widest = (peer: Known | undefined): Audience | undefined => {
+const widest = (peer: PeerRecord | undefined): Audience | undefined => {
   if (peer === undefined || !isTellable(peer.status)) return undefined
   const { addresses } = peer
   return audiences.find((audience) => addresses.some((address) => audienceOf(address) === audience))
 }
 
-const retold = (index: PeerIndex, id: NodeId, before: Audience | undefined, after: Audience | undefined): PeerIndex => {
-  if (before === after) return index
-  const tellable = { ...index.tellable }
-  if (before !== undefined) tellable[before] = Roster.remove(tellable[before], id)
-  if (after !== undefined) tellable[after] = Roster.add(tellable[after], id)
-  return { ...index, tellable }
+const retold = (
+  tellable: PeerIndex["tellable"],
+  id: NodeId,
+  before: PeerRecord | undefined,
+  after: PeerRecord | undefined
+): PeerIndex["tellable"] => {
+  const from = widest(before)
+  const to = widest(after)
+  let next = tellable
+  if (from !== undefined && from !== to) next = { ...next, [from]: Roster.remove(next[from], id) }
+  if (after !== undefined && to !== undefined) next = { ...next, [to]: Roster.set(next[to], after) }
+  return next
 }
 
 const moved = (
@@ -119,16 +119,16 @@ const moved = (
 export const setPeer = (
   index: PeerIndex,
   id: NodeId,
-  before: Known | undefined,
-  after: Known | undefined
+  before: PeerRecord | undefined,
+  after: PeerRecord | undefined
 ): PeerIndex => {
   const from = before?.addresses ?? none
   const to = after?.addresses ?? none
-  // Most often only what is not looked at here has changed.
-  const isSame = from === to && before?.status === after?.status
-  if (isSame) return index
-  const next = retold(index, id, widest(before), widest(after))
-  return from === to ? next : { ...next, at: moved(next.at, id, from, to) }
+  return {
+    ...index,
+    tellable: retold(index.tellable, id, before, after),
+    at: from === to ? index.at : moved(index.at, id, from, to)
+  }
 }
 
 /** The peers known by an address. */
@@ -136,7 +136,7 @@ export const peersAt = ({ at }: PeerIndex, address: Address): ReadonlyArray<Node
   getOr(at, address.toString(), none)
 
 /** Those that whoever is at the host may be told of, in random order. */
-export const shuffled = ({ tellable }: PeerIndex, host: string, random: () => number): Iterable<NodeId> =>
+export const shuffled = ({ tellable }: PeerIndex, host: string, random: () => number): Iterable<PeerRecord> =>
   Roster.shuffled(
     heardAt(host).map((audience) => tellable[audience]),
     random

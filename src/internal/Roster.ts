@@ -7,34 +7,40 @@
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
 
-export interface Roster<A> {
+export interface Member {
+  readonly id: string
+}
+
+export interface Roster<A extends Member> {
   readonly members: HashMap.HashMap<number, A>
-  readonly numbers: HashMap.HashMap<A, number>
+  readonly numbers: HashMap.HashMap<string, number>
 }
 
 export const empty: Roster<never> = { members: HashMap.empty(), numbers: HashMap.empty() }
 
-export const size = <A>(roster: Roster<A>): number => HashMap.size(roster.members)
+export const size = <A extends Member>(roster: Roster<A>): number => HashMap.size(roster.members)
 
-/** One that is not a member yet. */
-export const add = <A>({ members, numbers }: Roster<A>, member: A): Roster<A> => {
-  const number = HashMap.size(members)
-  return { members: HashMap.set(members, number, member), numbers: HashMap.set(numbers, member, number) }
+/** Adds the member, or puts it in the place of the one that has its id. */
+export const set = <A extends Member>({ members, numbers }: Roster<A>, member: A): Roster<A> => {
+  const number = Option.getOrUndefined(HashMap.get(numbers, member.id))
+  if (number !== undefined) return { members: HashMap.set(members, number, member), numbers }
+  const next = HashMap.size(members)
+  return { members: HashMap.set(members, next, member), numbers: HashMap.set(numbers, member.id, next) }
 }
 
 /** The last one takes the number of the one that goes. */
-export const remove = <A>(roster: Roster<A>, member: A): Roster<A> => {
+export const remove = <A extends Member>(roster: Roster<A>, id: string): Roster<A> => {
   const { members, numbers } = roster
-  const number = Option.getOrUndefined(HashMap.get(numbers, member))
+  const number = Option.getOrUndefined(HashMap.get(numbers, id))
   if (number === undefined) return roster
   const last = HashMap.size(members) - 1
   const moved = HashMap.unsafeGet(members, last)
-  const others = HashMap.remove(numbers, member)
+  const others = HashMap.remove(numbers, id)
   return number === last
     ? { members: HashMap.remove(members, last), numbers: others }
     : {
         members: HashMap.set(HashMap.remove(members, last), number, moved),
-        numbers: HashMap.set(others, moved, number)
+        numbers: HashMap.set(others, moved.id, number)
       }
 }
 
@@ -42,7 +48,7 @@ export const remove = <A>(roster: Roster<A>, member: A): Roster<A> => {
  * The members of all, one after the other, each order as likely as any other: a Fisher-Yates shuffle of which only those
  * steps are made that are asked for.
  */
-export function* shuffled<A>(rosters: ReadonlyArray<Roster<A>>, random: () => number): Generator<A> {
+export function* shuffled<A extends Member>(rosters: ReadonlyArray<Roster<A>>, random: () => number): Generator<A> {
   const memberAt = (position: number): A => {
     let number = position
     for (const roster of rosters) {

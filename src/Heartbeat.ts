@@ -279,11 +279,16 @@ export const make = Effect.gen(function* () {
     return undefined
   })
 
+  /** `Effect.repeat` makes a new context each time, which each node would do once a second for as long as it lives. */
+  const sweeping = Effect.flatMap(Schedule.driver(Schedule.spaced(Duration.millis(period))), (driver) =>
+    Effect.forever(Effect.zipRight(sweep, driver.next(undefined)))
+  )
+
   const run = Effect.sync(() => {
     sweptAt = undefined
   }).pipe(
-    Effect.zipRight(Effect.repeat(sweep, Schedule.spaced(Duration.millis(period)))),
-    Effect.zipRight(Effect.never),
+    Effect.zipRight(sweeping),
+    Effect.orElse(() => Effect.never),
     // What was counted since the last sweep, and that no connection is left.
     Effect.ensuring(Effect.sync(() => stats.publish(node.deadlines.now(), pool.totals(), [...pool.opened()].length))),
     Effect.annotateLogs({ module: "Heartbeat" })

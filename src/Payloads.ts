@@ -283,17 +283,13 @@ const peerEntry = (u: unknown): PeerEntry | undefined => {
   const { addresses, id, lastSeen } = u
   if (!NodeId.is(id) || !Array.isArray(addresses)) return undefined
   if (addresses.length === 0 || addresses.length > maxAddresses) return undefined
-  const dialable = addresses.flatMap(dialableAddress)
-  if (dialable.length < addresses.length) return undefined
+  const dialable: Array<Address> = []
+  for (const address of addresses) {
+    if (!isAddress(address) || address.port === 0 || isUnspecified(address.host)) return undefined
+    dialable.push(normalized(address))
+  }
   if (lastSeen === undefined) return { id, addresses: dialable }
   return typeof lastSeen === "string" && isTimestamp(lastSeen) ? { id, addresses: dialable, lastSeen } : undefined
-}
-
-const dialableAddress = (u: unknown): ReadonlyArray<Address> => {
-  if (!isObject(u)) return []
-  const { host, port } = u
-  if (!isHost(host) || !isPort(port) || port === 0 || isUnspecified(host)) return []
-  return [{ host: normalizeHost(host), port }]
 }
 
 /**

@@ -177,8 +177,10 @@ const addressRecord = (state: State, address: PeerAddress.PeerAddress): AddressR
     error: undefined
   }
 
+const nothing: ReadonlyArray<never> = []
+
 const toldOf = (state: State, id: NodeId): ReadonlyArray<Telling> =>
-  Option.match(HashMap.get(state.hints, id), { onNone: () => [], onSome: (hint) => hint.told })
+  Option.getOrUndefined(HashMap.get(state.hints, id))?.told ?? nothing
 
 const setTold = (state: State, id: NodeId, told: ReadonlyArray<Telling>): State => {
   const before = toldOf(state, id)

@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { uninitialized } from "./internal/Uninitialized.js"
 import { utf8Length, writeUtf8 } from "./internal/Utf8.js"
 
 /**
@@ -63,13 +64,18 @@ export const isFault = (next: Uint8Array | Fault | undefined): next is Fault =>
  * @category models
  */
 export class Text {
+  /** The text, or with a `payload` what comes before that. */
   readonly json: string
+  /** A long payload apart, with the last brace behind it left out: to join texts so long costs as much as to write them. */
+  readonly payload: string | undefined
   /** Bytes of the frame, its header included. */
   readonly length: number
 
-  constructor(json: string) {
+  constructor(json: string, payload?: string) {
     this.json = json
-    this.length = headerBytes + utf8Length(json)
+    this.payload = payload
+    const bytes = headerBytes + utf8Length(json)
+    this.length = payload === undefined ? bytes : bytes + utf8Length(payload) + 1
   }
 }
 
@@ -91,7 +97,7 @@ let slabUsed = 0
 
 /** So many bytes that are nobody's yet. */
 const reserve = (bytes: number): Uint8Array => {
-  if (bytes > smallBytes) return new Uint8Array(bytes)
+  if (bytes > smallBytes) return uninitialized(bytes)
   if (slabUsed + bytes > slabBytes) {
     slab = new Uint8Array(slabBytes)
     slabUsed = 0
@@ -99,13 +105,18 @@ const reserve = (bytes: number): Uint8Array => {
   return slab.subarray(slabUsed, (slabUsed += bytes))
 }
 
-const writeFrame = (into: Uint8Array, at: number, { json, length }: Text): void => {
+const closingBrace = 0x7d
+
+const writeFrame = (into: Uint8Array, at: number, { json, length, payload }: Text): void => {
   const bytes = length - headerBytes
   into[at] = bytes >>> 24
   into[at + 1] = bytes >>> 16
   into[at + 2] = bytes >>> 8
   into[at + 3] = bytes
-  writeUtf8(into, at + headerBytes, json)
+  const written = writeUtf8(into, at + headerBytes, json)
+  if (payload === undefined) return
+  writeUtf8(into, at + headerBytes + written, payload)
+  into[at + length - 1] = closingBrace
 }
 
 /**
@@ -122,6 +133,8 @@ export const encodeAll = (texts: Iterable<Text>, bytes: number): Uint8Array => {
     writeFrame(frames, at, text)
     at += text.length
   }
+  // What else was in memory before is nobody's business.
+  if (at < bytes) frames.fill(0, at)
   return frames
 }
 
@@ -132,10 +145,15 @@ export const encodeAll = (texts: Iterable<Text>, bytes: number): Uint8Array => {
  * @since 0.1.0
  * @category encoding
  */
-export const encode = (json: string): Uint8Array => {
-  const text = new Text(json)
-  return encodeAll([text], text.length)
-}
+export const encode = (json: string): Uint8Array => encodeText(new Text(json))
+
+/**
+ * The same of a frame that is not encoded yet.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodeText = (text: Text): Uint8Array => encodeAll([text], text.length)
 
 const nothing = new Uint8Array(0)
 
@@ -322,7 +340,7 @@ export class Decoder {
   #grown(size: number): Uint8Array {
     if (this.#body !== undefined && this.#body.length >= size) return this.#body
     const old = this.#body ?? this.#begun ?? nothing
-    const body = new Uint8Array(Math.min(this.#length, Math.max(size, 2 * old.length)))
+    const body = uninitialized(Math.min(this.#length, Math.max(size, 2 * old.length)))
     body.set(old.subarray(0, this.#filled))
     this.#begun = undefined
     this.#body = body

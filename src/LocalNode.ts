@@ -61,12 +61,15 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
     readonly encode: (envelope: Envelope) => Uint8Array
     /** The frame of a message that this node has composed. */
     readonly encodeOwn: (envelope: Envelope) => Uint8Array
-    /** The same for one link, not encoded yet. */
-    readonly textOwn: (envelope: Envelope) => Frame.Text
+    /** The same for one link: a short one is not encoded yet. */
+    readonly frameOwn: (envelope: Envelope) => Frame.Frame
     /** The frame of a message of the protocol, for one link. */
     readonly control: (type: string, payload: JsonObject, replyTo?: string) => Uint8Array
   }
 >() {}
+
+/** A longer frame is encoded at once, while the processor has its text at hand. */
+const textBytes = 4096
 
 const encode = (envelope: Envelope): Uint8Array => Frame.encode(Message.encode(envelope))
 
@@ -83,7 +86,7 @@ export const make = Effect.gen(function* () {
   const deadlines = yield* Deadlines.make
   const generator = new PCGRandom(yield* Random.nextIntBetween(1, 0x7fffffff))
   const texts = new OwnTexts()
-  const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encode(texts.of(envelope))
+  const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encodeText(texts.of(envelope))
   let session = yield* NodeId.randomHex
   let made = 0
   let timestampAt = -1
@@ -121,7 +124,10 @@ export const make = Effect.gen(function* () {
     compose,
     encode,
     encodeOwn,
-    textOwn: (envelope) => new Frame.Text(texts.of(envelope)),
+    frameOwn: (envelope) => {
+      const text = texts.of(envelope)
+      return text.length > textBytes ? Frame.encodeText(text) : text
+    },
     control: (type, payload, replyTo) =>
       encodeOwn(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))
   })

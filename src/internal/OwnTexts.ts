@@ -1,12 +1,16 @@
 /**
- * Writes this node's own messages as JSON. Those of one type that are made within a millisecond have all in common but
+ * The frames of this node's own messages. Those of one type that are made within a millisecond have all in common but
  * their ids and payloads: what stands around these is put together once, which is worth a sixth of the writing.
  *
  * @internal
  */
+import * as Frame from "../Frame.js"
 import type { Envelope } from "../Message.js"
 import * as Message from "../Message.js"
 import type { NodeId } from "../NodeId.js"
+
+/** A payload is joined with what stands around it up to so many characters. */
+const joinedUnits = 4096
 
 export class OwnTexts {
   private type = ""
@@ -17,10 +21,12 @@ export class OwnTexts {
   private beforeId = ""
   private afterId = ""
 
-  /** What {@link Message.encodeOwn} gives. */
-  of(envelope: Envelope): string {
+  /** The frame of what {@link Message.encodeOwn} gives. */
+  of(envelope: Envelope): Frame.Text {
     const { expectsReply, id, payload, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
-    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) return Message.encodeOwn(envelope)
+    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) {
+      return new Frame.Text(Message.encodeOwn(envelope))
+    }
     const isKnown =
       type === this.type &&
       timestamp === this.timestamp &&
@@ -28,7 +34,9 @@ export class OwnTexts {
       expectsReply === this.expectsReply &&
       sender === this.sender
     if (!isKnown) this.learn(envelope)
-    return `${this.beforeId}${id}${this.afterId}${JSON.stringify(payload)}}`
+    const before = this.beforeId + id + this.afterId
+    const json = JSON.stringify(payload)
+    return json.length > joinedUnits ? new Frame.Text(before, json) : new Frame.Text(`${before}${json}}`)
   }
 
   private learn({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {

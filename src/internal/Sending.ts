@@ -36,7 +36,7 @@ export interface Sending {
   readonly encodeFor: (
     connection: Connection,
     envelope: Envelope
-  ) => Either.Either<Frame.Text, NetworkError.MessageTooLarge>
+  ) => Either.Either<Frame.Frame, NetworkError.MessageTooLarge>
   /** Hands the frame over as soon as there is room: `settle` is told, or gets the failure. The function gives up. */
   readonly enqueue: (
     connection: Connection,
@@ -69,15 +69,15 @@ export interface Sending {
 
 export const make = (
   config: Pick<Settings, "sendTimeout" | "maxMessageBytes">,
-  { deadlines, encodeOwn, textOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn" | "textOwn">
+  { deadlines, encodeOwn, frameOwn }: Pick<LocalNode["Type"], "deadlines" | "encodeOwn" | "frameOwn">
 ): Sending => {
   const sendTimeout = Duration.toMillis(config.sendTimeout)
 
   const encodeFor = (
     connection: Connection,
     envelope: Envelope
-  ): Either.Either<Frame.Text, NetworkError.MessageTooLarge> => {
-    const frame = textOwn(envelope)
+  ): Either.Either<Frame.Frame, NetworkError.MessageTooLarge> => {
+    const frame = frameOwn(envelope)
     const limit = longest(connection)
     const bytes = frame.length - Frame.headerBytes
     return bytes > limit

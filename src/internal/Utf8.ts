@@ -77,14 +77,9 @@ export const utf8Text: (bytes: Uint8Array, from: number, to: number) => string |
 const textEncoder = new TextEncoder()
 
 /** {@link writeUtf8} on any platform. */
-export const writeUtf8Anywhere = (bytes: Uint8Array, at: number, text: string): void => {
-  textEncoder.encodeInto(text, bytes.subarray(at))
-}
+export const writeUtf8Anywhere = (bytes: Uint8Array, at: number, text: string): number =>
+  textEncoder.encodeInto(text, bytes.subarray(at)).written
 
-/** Writes the text into the array from `at` on, where there is room for it; U+FFFD for a lone surrogate. */
-export const writeUtf8: (bytes: Uint8Array, at: number, text: string) => void =
-  write === undefined
-    ? writeUtf8Anywhere
-    : (bytes, at, text) => {
-        write.call(bytes, text, at)
-      }
+/** Writes the text into the array from `at` on, where there is room for it: so many bytes. U+FFFD for a lone surrogate. */
+export const writeUtf8: (bytes: Uint8Array, at: number, text: string) => number =
+  write === undefined ? writeUtf8Anywhere : (bytes, at, text) => write.call(bytes, text, at)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
+import * as Frame from "../../src/Frame.js"
 import { OwnTexts } from "../../src/internal/OwnTexts.js"
 import * as Message from "../../src/Message.js"
 import * as NodeId from "../../src/NodeId.js"
@@ -11,7 +12,10 @@ const envelopes: fc.Arbitrary<Message.Envelope> = fc.record(
     id: fc.constantFrom("5f0c-1", "5f0c-1z", "5f0d-1"),
     sender: fc.constantFrom("node-a", "node-b").map(NodeId.make),
     timestamp: fc.constantFrom("2026-11-22T14:00:00.000Z", "2026-11-22T14:00:00.001Z"),
-    payload: fc.dictionary(fc.string(), fc.jsonValue()) as fc.Arbitrary<Message.JsonObject>,
+    payload: fc.oneof(
+      fc.dictionary(fc.fullUnicodeString(), fc.jsonValue()),
+      fc.constantFrom({ text: "é".repeat(5_000) }, { text: "x".repeat(100_000) })
+    ) as fc.Arbitrary<Message.JsonObject>,
     recipient: fc.constant(NodeId.make("node-c")),
     ttl: fc.constantFrom(0, 8),
     replyTo: fc.constant('a"b'),
@@ -26,7 +30,9 @@ describe("OwnTexts", () => {
     fc.assert(
       fc.property(fc.array(envelopes, { maxLength: 30 }), (many) => {
         const texts = new OwnTexts()
-        for (const envelope of many) assert.strictEqual(texts.of(envelope), Message.encodeOwn(envelope))
+        for (const envelope of many) {
+          assert.deepStrictEqual(Frame.encodeText(texts.of(envelope)), Frame.encode(Message.encodeOwn(envelope)))
+        }
       }),
       { numRuns: 500 }
     )

@@ -40,7 +40,7 @@ const sending = Sending.make(
   {
     deadlines,
     encodeOwn: (envelope) => Frame.encode(Message.encodeOwn(envelope)),
-    textOwn: (envelope) => new Frame.Text(Message.encodeOwn(envelope))
+    frameOwn: (envelope) => new Frame.Text(Message.encodeOwn(envelope))
   }
 )
 

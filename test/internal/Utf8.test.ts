@@ -70,7 +70,7 @@ describe("utf8Length and writeUtf8", () => {
         for (const length of [utf8Length, utf8LengthAnywhere]) assert.strictEqual(length(text), encoded.length)
         for (const write of [writeUtf8, writeUtf8Anywhere]) {
           const bytes = new Uint8Array(at + encoded.length + 1)
-          write(bytes, at, text)
+          assert.strictEqual(write(bytes, at, text), encoded.length)
           assert.deepStrictEqual(bytes, Uint8Array.of(...new Uint8Array(at), ...encoded, 0))
         }
       }),

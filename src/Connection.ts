@@ -132,6 +132,10 @@ export class Connection {
   private readonly deadlines: Deadlines
   private readonly decoder = new Frame.Decoder(Frame.handshakeLimit)
   private held = holdNotAttached
+  /** What one read brought is being taken apart and handled. */
+  private isReading = false
+  /** The link has been told to read no more. */
+  private isPaused = false
   private pumping = false
   /** What one read brought is being received: `arrived` follows. */
   private arriving = false
@@ -283,8 +287,8 @@ export class Connection {
 
   private hold(reason: number): void {
     if (this.discarding) return
-    if (this.held === 0) this.link.pause()
     this.held |= reason
+    if (!this.isReading) this.pause()
   }
 
   private release(reason: number): void {
@@ -296,7 +300,15 @@ export class Connection {
   private read(): void {
     this.held = 0
     this.pump()
-    if (this.held === 0 && this.phase !== "closed") this.link.resume()
+    if (this.held > 0 || !this.isPaused || this.phase === "closed") return
+    this.isPaused = false
+    this.link.resume()
+  }
+
+  private pause(): void {
+    if (this.isPaused) return
+    this.isPaused = true
+    this.link.pause()
   }
 
   private onData(chunk: Uint8Array): void {
@@ -308,11 +320,15 @@ export class Connection {
     }
     this.decoder.push(chunk)
     this.arriving = true
+    this.isReading = true
     try {
       this.pump()
     } finally {
       this.arriving = false
       this.owner.arrived?.(this)
+      this.isReading = false
+      // What is full for no longer than one read is handled need not be told to the link.
+      if (this.held > 0) this.pause()
     }
   }
 

@@ -59,11 +59,8 @@ const isDeeper = (text: string, levels: number): boolean => {
 export const isObject = (u: unknown): u is { readonly [member: string]: unknown } =>
   typeof u === "object" && u !== null && !Array.isArray(u)
 
-// With the `u` flag a pair is one code point, so only a lone surrogate is of this category.
-const loneSurrogate = /\p{Surrogate}/u
-
 /** Whether half of a surrogate pair stands alone in the text. */
-export const hasLoneSurrogate = (text: string): boolean => loneSurrogate.test(text)
+export const hasLoneSurrogate = (text: string): boolean => !text.isWellFormed()
 
 const outOfRange = "a number outside the double range"
 const badUnicode = "a lone surrogate"

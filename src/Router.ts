@@ -130,6 +130,14 @@ interface Registered {
 /** Those who read a type's messages as a stream. */
 type Readers = Set<Mailbox.Mailbox<Envelope & { readonly via: NodeId }>>
 
+/** Who listens for a type. */
+interface Listening {
+  readonly type: string
+  readonly registered: Registered | undefined
+  /** At least one. */
+  readonly readers: Readers | undefined
+}
+
 /**
  * Scope: interrupts the handlers.
  *
@@ -283,14 +291,23 @@ export const make = Effect.gen(function* () {
 
   // --- Receiving ---
 
-  const listensFor = (type: string): boolean =>
-    handlers.has(type) || handlers.has(undefined) || (streams.get(type)?.size ?? 0) > 0
+  /** As it was asked for last: one message after the other is of the same type. */
+  let listening: Listening | undefined
+  const listeningFor = (type: string): Listening => {
+    if (listening?.type === type) return listening
+    listening = { type, registered: handlers.get(type) ?? handlers.get(undefined), readers: streams.get(type) }
+    return listening
+  }
+  const listenersChanged = (): void => {
+    listening = undefined
+  }
 
   const deliver = (connection: Connection, envelope: Envelope, bytes: number, isBroadcast: boolean): void => {
     if (envelope.replyTo !== undefined) {
       return onAnswer(envelope, { _tag: "Reply", payload: envelope.payload })
     }
-    if (listensFor(envelope.type)) return delivery.push(connection, envelope, bytes)
+    const { readers, registered } = listeningFor(envelope.type)
+    if (registered !== undefined || readers !== undefined) return delivery.push(connection, envelope, bytes)
     stats.count("unsupported")
     if (!isBroadcast) answers.error(connection, envelope, "UNSUPPORTED_TYPE", `type: nobody listens for it here`)
   }
@@ -321,10 +338,13 @@ export const make = Effect.gen(function* () {
     return isPassed
   }
 
+  /** When what is arriving came: looked up once for all that one read brings. */
+  let arrivedAt: number | undefined
+
   pool.setReceiver({
     message: (connection, envelope, bytes, kind) => {
       if (kind === "Direct") return deliver(connection, envelope, bytes, false)
-      const now = deadlines.now()
+      const now = connection.isArriving ? (arrivedAt ??= deadlines.now()) : deadlines.now()
       const via = connection.identity?.id
       if (node.signatures !== undefined) {
         if (seen.has(envelope.sender, envelope.id, now)) return stats.count("duplicates")
@@ -359,7 +379,10 @@ export const make = Effect.gen(function* () {
         )
       )
     },
-    arrived: (connection) => delivery.arrived(connection),
+    arrived: (connection) => {
+      arrivedAt = undefined
+      delivery.arrived(connection)
+    },
     superseded: (loser, survivor, awaitEnd) => delivery.follow(loser, survivor, awaitEnd),
     closed: (connection) => delivery.closed(connection),
     isBusy: (id) => requests.open(id) > 0 || delivery.isServing(id)
@@ -400,15 +423,12 @@ export const make = Effect.gen(function* () {
     return Effect.forEach([...readers], (reader) => reader.offer(message), { discard: true })
   }
 
-  const handlerOf = (type: string): Registered | undefined => handlers.get(type) ?? handlers.get(undefined)
-
   const handleOneWay = (
     connection: Connection,
     envelope: Envelope,
     fiber: Deliveries.Handling
   ): Effect.Effect<unknown, unknown> => {
-    const registered = handlerOf(envelope.type)
-    const readers = streams.get(envelope.type)
+    const { readers, registered } = listeningFor(envelope.type)
     // Whoever listened when it came may be gone since.
     stats.count(registered === undefined && readers === undefined ? "unsupported" : "delivered")
     if (readers === undefined) return take(registered, connection, envelope, fiber)
@@ -442,7 +462,7 @@ export const make = Effect.gen(function* () {
     envelope: Envelope,
     fiber: Deliveries.Handling
   ): Effect.Effect<void> => {
-    const registered = handlerOf(envelope.type)
+    const { registered } = listeningFor(envelope.type)
     if (registered === undefined || !registered.handler.answers) {
       return Effect.sync(() => {
         stats.count("unsupported")
@@ -484,7 +504,7 @@ export const make = Effect.gen(function* () {
 
   const delivery = yield* Deliveries.make({
     concurrency: config.handlerConcurrency,
-    contextOf: (envelope) => (envelope && handlerOf(envelope.type))?.context ?? base,
+    contextOf: (envelope) => (envelope && listeningFor(envelope.type).registered)?.context ?? base,
     handle: handleOneWay,
     failed: oneWayFailed,
     handleRequest
@@ -506,9 +526,14 @@ export const make = Effect.gen(function* () {
           handler: handler as Handler<never>,
           context: context === undefined ? base : (Context.merge(base, context) as Context.Context<never>)
         })
+        listenersChanged()
         return Effect.void
       }),
-      () => Effect.sync(() => handlers.delete(handler.type))
+      () =>
+        Effect.sync(() => {
+          handlers.delete(handler.type)
+          listenersChanged()
+        })
     )
 
   const messages = <A, I>(type: MessageType<A, I>): Stream.Stream<Received<A>> =>
@@ -520,12 +545,14 @@ export const make = Effect.gen(function* () {
             const readers: Readers = streams.get(type.name) ?? new Set()
             readers.add(mailbox)
             streams.set(type.name, readers)
+            listenersChanged()
             return readers
           }),
           (readers) =>
             Effect.suspend(() => {
               readers.delete(mailbox)
               if (readers.size === 0) streams.delete(type.name)
+              listenersChanged()
               return mailbox.shutdown
             })
         )

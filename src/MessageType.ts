@@ -19,6 +19,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
+import { sameBothWays } from "./internal/PlainStruct.js"
 import * as Message from "./Message.js"
 import type { NodeId } from "./NodeId.js"
 
@@ -60,7 +61,9 @@ const describing = <A>(either: Either.Either<A, ParseResult.ParseIssue>): Either
 
 const encodeObject = <A, I>(schema: Schema.Schema<A, I>) => {
   const encode = ParseResult.encodeEither(schema)
+  const isSame = sameBothWays(schema.ast)
   return (value: A): Either.Either<Message.JsonObject, string> => {
+    if (isSame?.(value) === true) return encodeJson(value as Message.JsonObject)
     const encoded = describing(encode(value) as Either.Either<unknown, ParseResult.ParseIssue>)
     if (Either.isLeft(encoded)) return Either.left(encoded.left)
     const fault = Message.payloadFault(encoded.right)
@@ -70,7 +73,9 @@ const encodeObject = <A, I>(schema: Schema.Schema<A, I>) => {
 
 const decoder = <A, I>(schema: Schema.Schema<A, I>) => {
   const decode = ParseResult.decodeUnknownEither(schema)
-  return (value: unknown): Either.Either<A, string> => describing(decode(value))
+  const isSame = sameBothWays(schema.ast)
+  return (value: unknown): Either.Either<A, string> =>
+    isSame?.(value) === true ? Either.right(value as A) : describing(decode(value))
 }
 
 const checkName = (name: string): string => {

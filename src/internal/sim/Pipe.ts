@@ -117,7 +117,8 @@ export class Pipe {
         Math.max(this.world.now, this.busyUntil) + (bandwidth === Infinity ? 0 : (bytes / bandwidth) * 1000)
       this.lastArrival = Math.max(this.lastArrival, this.busyUntil + this.path.travelTime())
       const segment = next
-      this.world.after(this.lastArrival - this.world.now, () => this.come(segment))
+      // Not after a while: of two such, rounded, the later could come first.
+      this.world.at(this.lastArrival, () => this.come(segment))
       if (bytes > 0) this.ends.room()
     }
   }

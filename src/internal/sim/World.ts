@@ -72,6 +72,11 @@ export class World {
     return this.heap.add(this.now + Math.max(0, millis), run)
   }
 
+  /** Does it at that time, or now where that is over: things at one time in the order in which they were asked for. */
+  at(time: number, run: () => void): () => void {
+    return this.heap.add(Math.max(this.now, time), run)
+  }
+
   /** A number from 0 up to but not including 1. */
   chance(): number {
     return this.random.number()

@@ -91,7 +91,20 @@ describe("Pipe", () => {
           assert.strictEqual(pipe.buffered, 0)
         }
       ),
-      { numRuns: 60 }
+      {
+        numRuns: 60,
+        examples: [
+          [
+            [
+              [0, 103],
+              [93, 1]
+            ],
+            [],
+            171,
+            200
+          ]
+        ]
+      }
     )
   })
 

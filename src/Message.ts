@@ -9,7 +9,6 @@
  */
 import * as Schema from "effect/Schema"
 import * as json from "./internal/Json.js"
-import { constructorOf } from "./internal/PlainObject.js"
 import { RepeatedHead } from "./internal/RepeatedHead.js"
 import { isTimestamp, timestampPattern } from "./internal/Timestamp.js"
 import { utf8Text } from "./internal/Utf8.js"
@@ -211,11 +210,6 @@ export type Decoded =
   | { readonly _tag: "Malformed"; readonly detail: string }
   | { readonly _tag: "Invalid"; readonly detail: string; readonly type?: string; readonly replyTo?: string }
 
-const Whole = constructorOf<Extract<Decoded, { _tag: "Message" }>, [Envelope]>(function (envelope) {
-  this._tag = "Message"
-  this.envelope = envelope
-})
-
 const malformed = (detail: string): Decoded => ({ _tag: "Malformed", detail })
 
 const invalid = (detail: string, u?: { readonly [member: string]: unknown }): Decoded => {
@@ -240,7 +234,7 @@ const repeated = new RepeatedHead()
  */
 export const decode = (body: Uint8Array): Decoded => {
   const envelope = repeated.read(body)
-  return envelope === undefined ? decodeWhole(body) : new Whole(envelope)
+  return envelope === undefined ? decodeWhole(body) : { _tag: "Message", envelope }
 }
 
 const decodeWhole = (body: Uint8Array): Decoded => {
@@ -263,7 +257,7 @@ const decodeWhole = (body: Uint8Array): Decoded => {
   }
   const envelope = parsed as unknown as Envelope
   repeated.remember(body, text, envelope)
-  return new Whole(envelope)
+  return { _tag: "Message", envelope }
 }
 
 // What is passed on must be the same value at every node. The names of unknown members are not repeated: they may be

@@ -22,7 +22,6 @@ import type * as Frame from "./Frame.js"
 import { type Handler, refusalOf, type Refused } from "./Handler.js"
 import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
-import { constructorOf } from "./internal/PlainObject.js"
 import * as Requests from "./internal/Requests.js"
 import { nextHops, Routes } from "./internal/Routes.js"
 import { SeenMemory } from "./internal/SeenMemory.js"
@@ -446,7 +445,7 @@ export const make = Effect.gen(function* () {
   ): Effect.Effect<unknown, unknown> =>
     registered === undefined
       ? Effect.void
-      : inContext(registered, fiber, registered.handler.take(new ReceivedOver(connection, envelope)))
+      : inContext(registered, fiber, registered.handler.take(received(connection, envelope)))
 
   const oneWayFailed = (
     connection: Connection,
@@ -480,7 +479,7 @@ export const make = Effect.gen(function* () {
     // Whatever the handler does, also if it throws before it is an Effect.
     try {
       const { handler } = registered
-      const message = new ReceivedOver(connection, envelope)
+      const message = received(connection, envelope)
       const done =
         handler.runThen === undefined
           ? Effect.matchCauseEffect(handler.run(message), { onFailure: refused, onSuccess: answered })
@@ -611,16 +610,16 @@ const inContext = <A, E>(
 ): Effect.Effect<A, E> =>
   fiber.currentContext === context ? handled : Effect.zipRight(FiberRef.set(FiberRef.currentContext, context), handled)
 
-const ReceivedOver = constructorOf<Received<JsonObject>, [Connection, Envelope]>(function (connection, envelope) {
-  this.type = envelope.type
-  this.id = envelope.id
-  this.sender = envelope.sender
-  this.via = connection.identity?.id ?? envelope.sender
-  this.payload = envelope.payload
-  this.timestamp = envelope.timestamp
-  this.expectsReply = envelope.expectsReply === true
-  this.isBroadcast = envelope.ttl !== undefined && envelope.recipient === undefined
-  this.envelope = envelope
+const received = (connection: Connection, envelope: Envelope): Received<JsonObject> => ({
+  type: envelope.type,
+  id: envelope.id,
+  sender: envelope.sender,
+  via: connection.identity?.id ?? envelope.sender,
+  payload: envelope.payload,
+  timestamp: envelope.timestamp,
+  expectsReply: envelope.expectsReply === true,
+  isBroadcast: envelope.ttl !== undefined && envelope.recipient === undefined,
+  envelope
 })
 
 const describe = (connection: Connection) => ({

@@ -7,15 +7,9 @@
 import type { Envelope } from "../Message.js"
 import { OrderedQueue } from "./OrderedQueue.js"
 
-/** A class, for the reason that `PlainObject` tells. */
-class Incoming {
+export interface Incoming {
   readonly envelope: Envelope
   readonly bytes: number
-
-  constructor(envelope: Envelope, bytes: number) {
-    this.envelope = envelope
-    this.bytes = bytes
-  }
 }
 
 export interface InboxLimits {
@@ -47,7 +41,7 @@ export class Inbox {
 
   /** Always taken: the bound is passed by one message at most, since a full inbox stops the reading. */
   push(envelope: Envelope, bytes: number): void {
-    this.queue.push(new Incoming(envelope, bytes))
+    this.queue.push({ envelope, bytes })
     this.bytes += bytes
     if (!this.full && (this.queue.length >= this.limits.messages || this.bytes >= this.limits.bytes)) {
       this.full = true

@@ -12,7 +12,6 @@
 import type { Envelope, JsonObject, Signature } from "../Message.js"
 import type { NodeId } from "../NodeId.js"
 import * as json from "./Json.js"
-import { constructorOf } from "./PlainObject.js"
 import { isTimestamp } from "./Timestamp.js"
 import { utf8Text } from "./Utf8.js"
 
@@ -24,7 +23,7 @@ const backslash = 0x5c
 const closingBrace = 0x7d
 
 /**
- * Characters to compare others with, eight at a time: a fifth of the time that it takes one by one. They are read as numbers,
+ * Characters to compare others with, eight at a time: less than a third of the time that it takes one by one. They are read as numbers,
  * of which two are the same where their bytes are: none that begins with printable ASCII is zero or no number.
  */
 class Part {
@@ -281,80 +280,23 @@ const plainText = (body: Uint8Array, from: number, to: number): string | undefin
   return utf8Text(body, from, to)
 }
 
-// With the members in the order in which they stand.
-
-const Direct = constructorOf<Envelope, [Kind, string, string, JsonObject]>(function (
-  { sender, type },
-  id,
-  at,
-  payload
-) {
-  this.type = type
-  this.id = id
-  this.sender = sender
-  this.timestamp = at
-  this.payload = payload
-})
-
-const Request = constructorOf<Envelope, [Kind, string, string, JsonObject]>(function (
-  { sender, type },
-  id,
-  at,
-  payload
-) {
-  this.type = type
-  this.id = id
-  this.sender = sender
-  this.timestamp = at
-  this.expectsReply = true
-  this.payload = payload
-})
-
-const Reply = constructorOf<Envelope, [Kind, string, string, string, JsonObject]>(function (kind, id, at, to, payload) {
-  this.type = kind.type
-  this.id = id
-  this.sender = kind.sender
-  this.timestamp = at
-  this.recipient = kind.recipient
-  this.replyTo = to
-  this.payload = payload
-})
-
-const Broadcast = constructorOf<Envelope, [Kind, string, string, JsonObject]>(function (kind, id, at, payload) {
-  this.type = kind.type
-  this.id = id
-  this.sender = kind.sender
-  this.timestamp = at
-  this.ttl = kind.ttl
-  this.payload = payload
-})
-
-const Signed = constructorOf<Envelope, [Kind, string, string, Signature, JsonObject]>(
-  function (kind, id, at, signature, payload) {
-    this.type = kind.type
-    this.id = id
-    this.sender = kind.sender
-    this.timestamp = at
-    this.ttl = kind.ttl
-    this.signature = signature
-    this.payload = payload
-  }
-)
-
 const envelopeOf = (
-  kind: Kind,
+  { expectsReply, recipient, sender, ttl, type }: Kind,
   id: string,
   timestamp: string,
   replyTo: string | undefined,
   signature: Signature | undefined,
   payload: JsonObject
 ): Envelope => {
-  if (replyTo !== undefined) return new Reply(kind, id, timestamp, replyTo, payload)
-  if (signature !== undefined) return new Signed(kind, id, timestamp, signature, payload)
-  if (kind.ttl !== undefined) return new Broadcast(kind, id, timestamp, payload)
-  return kind.expectsReply === undefined
-    ? new Direct(kind, id, timestamp, payload)
-    : new Request(kind, id, timestamp, payload)
+  if (replyTo !== undefined) return { type, id, sender, timestamp, recipient, replyTo, payload }
+  if (ttl !== undefined) {
+    return signature === undefined
+      ? { type, id, sender, timestamp, ttl, payload }
+      : { type, id, sender, timestamp, ttl, signature, payload }
+  }
+  return expectsReply === undefined
+    ? { type, id, sender, timestamp, payload }
+    : { type, id, sender, timestamp, expectsReply, payload }
 }
 
 /** `isRouted`: it is passed on, and so must be the same value at every node. */

@@ -4,7 +4,7 @@
  * @internal
  */
 
-/** What Node's `Buffer` does with bytes and text, where there is one: in less than half the time of any other way. */
+/** What Node's `Buffer` does with bytes and text, where there is one: it needs no view of the place, nor counts in JavaScript. */
 const { byteLength, prototype: { utf8Slice: slice = undefined, utf8Write: write = undefined } = {} } =
   (
     globalThis as {

@@ -11,9 +11,10 @@
  */
 import type { Envelope, JsonObject, Signature } from "../Message.js"
 import type { NodeId } from "../NodeId.js"
+import { FlatObjects } from "./FlatObject.js"
 import * as json from "./Json.js"
 import { isTimestamp } from "./Timestamp.js"
-import { utf8Text } from "./Utf8.js"
+import { asciiText, utf8Text } from "./Utf8.js"
 
 /** An id may differ from the one before in so many of its last characters. */
 const maxTail = 12
@@ -74,12 +75,13 @@ interface Kind {
 interface Head {
   readonly kind: Kind
   readonly beforeId: Part
-  readonly idBegin: string
+  /** Characters that ids have in common. */
+  readonly idBegin: number
   readonly beforeTime: Part
   readonly time: Part
   timestamp: string
   readonly afterTime: Part
-  readonly replyToBegin: string
+  readonly replyToBegin: number
   readonly afterReplyTo: Part | undefined
   readonly afterSignature: Part | undefined
 }
@@ -87,22 +89,16 @@ interface Head {
 /** Printable ASCII that stands for itself within a JSON string. */
 const standsForItself = (unit: number): boolean => unit > 0x20 && unit <= 0x7e && unit !== quote && unit !== backslash
 
-/** The end of an id, up to its quote; `undefined`: it is longer, or no valid id as it stands. */
-const tailOf = (body: Uint8Array, from: number): string | undefined => {
-  let tail = ""
-  for (let at = from; at <= from + maxTail; at++) {
-    const unit = body[at] ?? 0
-    if (unit === quote) return tail
-    if (!standsForItself(unit)) return undefined
-    tail += String.fromCharCode(unit)
-  }
-  return undefined
+/** The id whose first characters, which are known, end at `from`; `undefined`: it is longer, or not valid as it stands. */
+const idTo = (body: Uint8Array, from: number, known: number): string | undefined => {
+  let at = from
+  for (const last = from + maxTail; at < last && standsForItself(body[at] ?? 0); at++);
+  const units = known + at - from
+  return body[at] === quote && units > 0 && units <= 128 ? asciiText(body, from - known, at) : undefined
 }
 
-const isId = (id: string): boolean => id.length > 0 && id.length <= 128
-
-/** An id up to where it is likely to differ from the one before. */
-const beginOf = (id: string): string => id.slice(0, id.lastIndexOf("-") + 1)
+/** How many characters of an id are likely to be those of the one before. */
+const beginOf = (id: string): number => id.lastIndexOf("-") + 1
 
 const isSame = (a: Kind, b: Kind): boolean =>
   a.type === b.type &&
@@ -116,6 +112,7 @@ const isSame = (a: Kind, b: Kind): boolean =>
 export class RepeatedHead {
   private head: Head | undefined
   private last: Kind | undefined
+  private readonly flat = new FlatObjects()
   /** Of the memory that bodies lie in: those of one read share it. */
   private view: DataView = new DataView(new ArrayBuffer(0))
 
@@ -129,9 +126,9 @@ export class RepeatedHead {
     const end = byteOffset + length
     if (!beforeId.isAt(view, byteOffset, end)) return undefined
     let at = beforeId.length
-    const idTail = tailOf(body, at)
-    if (idTail === undefined) return undefined
-    at += idTail.length
+    const id = idTo(body, at, head.idBegin)
+    if (id === undefined) return undefined
+    at += id.length - head.idBegin
     if (!beforeTime.isAt(view, byteOffset + at, end)) return undefined
     at += beforeTime.length
     if (!head.time.isAt(view, byteOffset + at, end) && !takeTime(head, body, view, at)) return undefined
@@ -140,11 +137,10 @@ export class RepeatedHead {
     at += afterTime.length
     let replyTo: string | undefined
     if (afterReplyTo !== undefined) {
-      const tail = tailOf(body, at)
-      if (tail === undefined) return undefined
-      replyTo = head.replyToBegin + tail
-      at += tail.length
-      if (!isId(replyTo) || !afterReplyTo.isAt(view, byteOffset + at, end)) return undefined
+      replyTo = idTo(body, at, head.replyToBegin)
+      if (replyTo === undefined) return undefined
+      at += replyTo.length - head.replyToBegin
+      if (!afterReplyTo.isAt(view, byteOffset + at, end)) return undefined
       at += afterReplyTo.length
     }
     let signature: Signature | undefined
@@ -157,9 +153,9 @@ export class RepeatedHead {
       at += afterSignature.length
     }
     if (at >= length || body[length - 1] !== closingBrace) return undefined
-    const id = head.idBegin + idTail
-    if (!isId(id)) return undefined
-    const payload = payloadOf(body, at, length - 1, kind.ttl !== undefined)
+    // A flat payload breaks no rule.
+    const payload =
+      this.flat.read(body, view, at, length - 1) ?? payloadOf(body, at, length - 1, kind.ttl !== undefined)
     if (payload === undefined) {
       // Those that follow are likely to be of the same kind.
       this.head = undefined
@@ -229,7 +225,7 @@ const headOf = (kind: Kind, envelope: Envelope, text: string, body: Uint8Array):
   // All else is ASCII by its own rules.
   if (signature !== undefined && !/^[!-~]*$/.test(signature.key + signature.value)) return undefined
   const idBegin = beginOf(id)
-  const replyToBegin = replyTo === undefined ? "" : beginOf(replyTo)
+  const replyToBegin = replyTo === undefined ? 0 : beginOf(replyTo)
   const view = new DataView(body.buffer)
   let at = body.byteOffset
   /** The bytes of some text, which all stand for themselves, and those that differ behind it left out. */
@@ -238,7 +234,7 @@ const headOf = (kind: Kind, envelope: Envelope, text: string, body: Uint8Array):
     at += units + differing
     return made
   }
-  const beforeId = part(idAt.length + idBegin.length, id.length - idBegin.length)
+  const beforeId = part(idAt.length + idBegin, id.length - idBegin)
   const before = part(beforeTime.length, 0)
   const time = part(timestamp.length, 0)
   // Where nothing differs in between, what follows is of the same part.
@@ -247,7 +243,7 @@ const headOf = (kind: Kind, envelope: Envelope, text: string, body: Uint8Array):
   const after =
     replyTo === undefined
       ? part(afterTime.length + rest, value)
-      : part(afterTime.length + replyToBegin.length, replyTo.length - replyToBegin.length)
+      : part(afterTime.length + replyToBegin, replyTo.length - replyToBegin)
   return {
     kind,
     beforeId,

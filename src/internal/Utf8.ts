@@ -5,12 +5,16 @@
  */
 
 /** What Node's `Buffer` does with bytes and text, where there is one: it needs no view of the place, nor counts in JavaScript. */
-const { byteLength, prototype: { utf8Slice: slice = undefined, utf8Write: write = undefined } = {} } =
+const {
+  byteLength,
+  prototype: { latin1Slice = undefined, utf8Slice: slice = undefined, utf8Write: write = undefined } = {}
+} =
   (
     globalThis as {
       readonly Buffer?: {
         readonly byteLength?: (text: string) => number
         readonly prototype?: {
+          readonly latin1Slice?: (from: number, to: number) => string
           /** With U+FFFD for what is not UTF-8. */
           readonly utf8Slice?: (from: number, to: number) => string
           /** With U+FFFD for a lone surrogate. */
@@ -73,6 +77,14 @@ export const utf8Text: (bytes: Uint8Array, from: number, to: number) => string |
         const text = slice.call(bytes, from, to)
         return text.includes("\ufffd") ? utf8TextAnywhere(bytes, from, to) : text
       }
+
+/** {@link asciiText} on any platform. */
+export const asciiTextAnywhere = (bytes: Uint8Array, from: number, to: number): string =>
+  textDecoder.decode(bytes.subarray(from, to))
+
+/** The text of bytes that are known to be ASCII. */
+export const asciiText: (bytes: Uint8Array, from: number, to: number) => string =
+  latin1Slice === undefined ? asciiTextAnywhere : (bytes, from, to) => latin1Slice.call(bytes, from, to)
 
 const textEncoder = new TextEncoder()
 

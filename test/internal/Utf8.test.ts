@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import {
+  asciiText,
+  asciiTextAnywhere,
   utf8Length,
   utf8LengthAnywhere,
   utf8Text,
@@ -54,6 +56,17 @@ describe("utf8Text", () => {
       }),
       { numRuns: 1000 }
     )
+  })
+})
+
+describe("asciiText", () => {
+  it("gives the text of a part, however it reads it", () => {
+    const text = Array.from({ length: 128 }, (_, unit) => String.fromCharCode(unit)).join("")
+    const bytes = new TextEncoder().encode(`é${text}é`)
+    for (const read of [asciiText, asciiTextAnywhere]) {
+      assert.strictEqual(read(bytes, 2, 130), text)
+      assert.strictEqual(read(bytes, 5, 5), "")
+    }
   })
 })
 

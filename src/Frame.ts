@@ -4,6 +4,7 @@
  *
  * @since 0.1.0
  */
+import { endOfPlain } from "./internal/PlainText.js"
 import { uninitialized } from "./internal/Uninitialized.js"
 import { utf8Length, writeUtf8 } from "./internal/Utf8.js"
 
@@ -154,6 +155,46 @@ export const encode = (json: string): Uint8Array => encodeText(new Text(json))
  * @category encoding
  */
 export const encodeText = (text: Text): Uint8Array => encodeAll([text], text.length)
+
+/**
+ * A frame as bytes, which it may be already.
+ *
+ * @since 0.1.0
+ * @category encoding
+ */
+export const bytesOf = (frame: Frame): Uint8Array => (frame instanceof Uint8Array ? frame : encodeText(frame))
+
+/**
+ * The frame of a JSON text in parts, of which every second one, the first not among them, is what a string holds and is
+ * written as it is. `undefined` where one of those would not stand for itself: it needs escapes, or is not ASCII. To write a
+ * long string first and look at its bytes then takes a third of the time of `JSON.stringify`.
+ *
+ * @example
+ * ```ts
+ * import { Frame } from "synapse-p2p"
+ *
+ * Frame.encodePlain([`{"text":"`, "x".repeat(65_536), `"}`])
+ * ```
+ * @since 0.1.0
+ * @category encoding
+ */
+export const encodePlain = (parts: ReadonlyArray<string>): Uint8Array | undefined => {
+  let bytes = 0
+  parts.forEach((part, index) => {
+    bytes += index % 2 === 0 ? utf8Length(part) : part.length
+  })
+  const frame = uninitialized(headerBytes + bytes)
+  const view = new DataView(frame.buffer)
+  view.setUint32(0, bytes)
+  let at = headerBytes
+  for (const [index, part] of parts.entries()) {
+    const end = at + writeUtf8(frame, at, part)
+    // What is not ASCII takes more bytes than it has characters, or else is seen in those that there was room for.
+    if (index % 2 === 1 && (end !== at + part.length || endOfPlain(frame, view, at, end) !== end)) return undefined
+    at = end
+  }
+  return frame
+}
 
 const nothing = new Uint8Array(0)
 

@@ -86,7 +86,7 @@ export const make = Effect.gen(function* () {
   const deadlines = yield* Deadlines.make
   const generator = new PCGRandom(yield* Random.nextIntBetween(1, 0x7fffffff))
   const texts = new OwnTexts()
-  const encodeOwn = (envelope: Envelope): Uint8Array => Frame.encodeText(texts.of(envelope))
+  const encodeOwn = (envelope: Envelope): Uint8Array => Frame.bytesOf(texts.of(envelope))
   let session = yield* NodeId.randomHex
   let made = 0
   let timestampAt = -1
@@ -125,8 +125,8 @@ export const make = Effect.gen(function* () {
     encode,
     encodeOwn,
     frameOwn: (envelope) => {
-      const text = texts.of(envelope)
-      return text.length > textBytes ? Frame.encodeText(text) : text
+      const frame = texts.of(envelope)
+      return frame.length > textBytes ? Frame.bytesOf(frame) : frame
     },
     control: (type, payload, replyTo) =>
       encodeOwn(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))

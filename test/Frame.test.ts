@@ -89,6 +89,30 @@ describe("Frame.encodeAll", () => {
   })
 })
 
+describe("Frame.encodePlain", () => {
+  it("gives the frame of the parts joined", () => {
+    for (const parts of [[`{}`], [`{"é":"`, "plain", `"}`], [`{"a":"`, "", `","b":"`, "x".repeat(70_000), `"}`]]) {
+      assert.deepStrictEqual(Frame.encodePlain(parts), Frame.encode(parts.join("")))
+    }
+  })
+
+  it("gives none where a string does not stand for itself", () => {
+    const texts = fc.oneof(
+      fc.string({ unit: "binary" }),
+      fc.string({ unit: "grapheme-ascii" }),
+      fc.array(fc.constantFrom("é", "a", "b", "\ud800", "\u{1f600}", `"`)).map((all) => all.join(""))
+    )
+    fc.assert(
+      fc.property(texts, fc.nat(9), (text, more) => {
+        const parts = [`{"a":"`, text, `"}${" ".repeat(more)}`]
+        const isPlain = JSON.stringify(text) === `"${text}"` && /^[\0-\x7f]*$/.test(text)
+        assert.deepStrictEqual(Frame.encodePlain(parts), isPlain ? Frame.encode(parts.join("")) : undefined)
+      }),
+      { numRuns: 1000 }
+    )
+  })
+})
+
 describe("Frame.Decoder", () => {
   it("finds the same frames however the bytes are cut", () => {
     fc.assert(

@@ -8,6 +8,7 @@
  * @internal
  */
 import type { Json, JsonObject } from "../Message.js"
+import { endOfPlain } from "./PlainText.js"
 import { asciiText } from "./Utf8.js"
 
 /** Members, and bytes of a name, that are worth it. */
@@ -26,26 +27,8 @@ const minus = 0x2d
 const zero = 0x30
 const nine = 0x39
 const colon = 0x3a
-const backslash = 0x5c
 const openBrace = 0x7b
 const closeBrace = 0x7d
-
-/** Whether the byte stands for itself within a JSON string, and for one character. */
-const isPlain = (byte: number): boolean => byte >= 0x20 && byte < 0x80 && byte !== quote && byte !== backslash
-
-/** Where the first byte is that is not plain, or `to`. `offset` is where the bytes begin in the view. */
-const endOfPlain = (bytes: Uint8Array, view: DataView, offset: number, from: number, to: number): number => {
-  let at = from
-  for (const last = to - 4; at <= last; at += 4) {
-    const four = view.getInt32(offset + at, true)
-    // The highest bit of a byte is set where it was, where the byte is below 0x20, a quote or a backslash; and perhaps in those
-    // above such a byte.
-    const others = four | (four - 0x20202020) | ((four ^ 0x22222222) - 0x01010101) | ((four ^ 0x5c5c5c5c) - 0x01010101)
-    if ((others & 0x80808080) !== 0) break
-  }
-  while (at < to && isPlain(bytes[at] ?? 0)) at++
-  return at
-}
 
 const literals: ReadonlyArray<readonly [text: string, value: true | false | null]> = [
   ["true", true],
@@ -102,7 +85,7 @@ export class FlatObjects {
     const known = this.names[index]
     if (known !== undefined && isAt(known, bytes, from + 1, to) && isNameEnd(bytes, from + 1 + known.length))
       return known
-    const end = endOfPlain(bytes, view, bytes.byteOffset, from + 1, Math.min(to, from + 1 + maxNameBytes))
+    const end = endOfPlain(bytes, view, from + 1, Math.min(to, from + 1 + maxNameBytes))
     if (!isNameEnd(bytes, end)) return undefined
     const name = asciiText(bytes, from + 1, end)
     // To set that one is no matter of its own members.
@@ -114,7 +97,7 @@ export class FlatObjects {
   private value(bytes: Uint8Array, view: DataView, from: number, to: number): Json | undefined {
     const first = bytes[from] ?? 0
     if (first === quote) {
-      const end = endOfPlain(bytes, view, bytes.byteOffset, from + 1, to)
+      const end = endOfPlain(bytes, view, from + 1, to)
       if (end === to || bytes[end] !== quote) return undefined
       this.end = end + 1
       return asciiText(bytes, from + 1, end)

@@ -360,7 +360,7 @@ class Batch {
 
   /** Takes the first slice of a frame that is longer: what is left of it. */
   cut(frame: Frame.Frame): Uint8Array {
-    const bytes = frame instanceof Uint8Array ? frame : Frame.encodeText(frame)
+    const bytes = Frame.bytesOf(frame)
     this.pushBytes(bytes.subarray(0, sliceBytes))
     return bytes.subarray(sliceBytes)
   }

@@ -5,12 +5,52 @@
  * @internal
  */
 import * as Frame from "../Frame.js"
-import type { Envelope } from "../Message.js"
+import type { Envelope, JsonObject } from "../Message.js"
 import * as Message from "../Message.js"
 import type { NodeId } from "../NodeId.js"
 
 /** A payload is joined with what stands around it up to so many characters. */
 const joinedUnits = 4096
+
+/** A string so long is written as it is, if what it begins with can be. */
+const longUnits = 4096
+const triedUnits = 256
+
+/** Whether what it begins with is the same within a JSON string: what needs escapes most often does so soon. */
+const isLongAndPlain = (value: unknown): value is string => {
+  if (typeof value !== "string" || value.length < longUnits) return false
+  for (let at = 0; at < triedUnits; at++) {
+    const unit = value.charCodeAt(at)
+    if (unit < 0x20 || unit > 0x7e || unit === 0x22 || unit === 0x5c) return false
+  }
+  return true
+}
+
+const hasLongAndPlain = (payload: JsonObject): boolean => {
+  for (const name in payload) if (isLongAndPlain(payload[name])) return true
+  return false
+}
+
+/** The text of a message in parts, of which every second one is a long string; `before` is what stands before the payload. */
+const partsOf = (payload: JsonObject, before: string): Array<string> => {
+  const parts: Array<string> = []
+  let text = `${before}{`
+  let comma = ""
+  for (const name of Object.keys(payload)) {
+    const value = payload[name]
+    if (value === undefined) continue
+    text += `${comma}${JSON.stringify(name)}:`
+    comma = ","
+    if (!isLongAndPlain(value)) {
+      text += JSON.stringify(value)
+      continue
+    }
+    parts.push(`${text}"`, value)
+    text = `"`
+  }
+  parts.push(`${text}}}`)
+  return parts
+}
 
 export class OwnTexts {
   private type = ""
@@ -21,8 +61,8 @@ export class OwnTexts {
   private beforeId = ""
   private afterId = ""
 
-  /** The frame of what {@link Message.encodeOwn} gives. */
-  of(envelope: Envelope): Frame.Text {
+  /** The frame of what {@link Message.encodeOwn} gives: in bytes where it holds a long string that needs no escapes. */
+  of(envelope: Envelope): Frame.Frame {
     const { expectsReply, id, payload, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
     if (recipient !== undefined || replyTo !== undefined || signature !== undefined) {
       return new Frame.Text(Message.encodeOwn(envelope))
@@ -35,6 +75,9 @@ export class OwnTexts {
       sender === this.sender
     if (!isKnown) this.learn(envelope)
     const before = this.beforeId + id + this.afterId
+    const parts = hasLongAndPlain(payload) ? partsOf(payload, before) : undefined
+    const frame = parts && Frame.encodePlain(parts)
+    if (frame !== undefined) return frame
     const json = JSON.stringify(payload)
     return json.length > joinedUnits ? new Frame.Text(before, json) : new Frame.Text(`${before}${json}}`)
   }

@@ -55,9 +55,9 @@ export class FlatObjects {
       this.pause--
       return undefined
     }
-    const read = this.object(bytes, view, from, to)
-    if (read === undefined) this.pause = pauseAfterMiss
-    return read
+    const object = this.object(bytes, view, from, to)
+    if (object === undefined) this.pause = pauseAfterMiss
+    return object
   }
 
   private object(bytes: Uint8Array, view: DataView, from: number, to: number): JsonObject | undefined {

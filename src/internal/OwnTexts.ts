@@ -52,6 +52,9 @@ const partsOf = (payload: JsonObject, before: string): Array<string> => {
   return parts
 }
 
+/** Up to an empty payload and the brace behind it. */
+const beforePayload = (envelope: Envelope): string => Message.encodeOwn({ ...envelope, payload: {} }).slice(0, -3)
+
 export class OwnTexts {
   private type = ""
   private sender: NodeId | undefined
@@ -63,10 +66,22 @@ export class OwnTexts {
 
   /** The frame of what {@link Message.encodeOwn} gives: in bytes where it holds a long string that needs no escapes. */
   of(envelope: Envelope): Frame.Frame {
-    const { expectsReply, id, payload, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
-    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) {
-      return new Frame.Text(Message.encodeOwn(envelope))
+    const { payload, recipient, replyTo, signature } = envelope
+    const isUsual = recipient === undefined && replyTo === undefined && signature === undefined
+    if (hasLongAndPlain(payload)) {
+      const before = isUsual ? this.before(envelope) : beforePayload(envelope)
+      const frame = Frame.encodePlain(partsOf(payload, before))
+      if (frame !== undefined) return frame
     }
+    if (!isUsual) return new Frame.Text(Message.encodeOwn(envelope))
+    const json = JSON.stringify(payload)
+    const before = this.before(envelope)
+    return json.length > joinedUnits ? new Frame.Text(before, json) : new Frame.Text(`${before}${json}}`)
+  }
+
+  /** What stands before the payload of a usual one. */
+  private before(envelope: Envelope): string {
+    const { expectsReply, id, sender, timestamp, ttl, type } = envelope
     const isKnown =
       type === this.type &&
       timestamp === this.timestamp &&
@@ -74,12 +89,7 @@ export class OwnTexts {
       expectsReply === this.expectsReply &&
       sender === this.sender
     if (!isKnown) this.learn(envelope)
-    const before = this.beforeId + id + this.afterId
-    const parts = hasLongAndPlain(payload) ? partsOf(payload, before) : undefined
-    const frame = parts && Frame.encodePlain(parts)
-    if (frame !== undefined) return frame
-    const json = JSON.stringify(payload)
-    return json.length > joinedUnits ? new Frame.Text(before, json) : new Frame.Text(`${before}${json}}`)
+    return this.beforeId + id + this.afterId
   }
 
   private learn({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {
@@ -88,10 +98,9 @@ export class OwnTexts {
     this.timestamp = timestamp
     this.ttl = ttl
     this.expectsReply = expectsReply
-    const text = Message.encodeOwn({ type, id: "", sender, timestamp, ttl, expectsReply, payload: {} })
+    const text = beforePayload({ type, id: "", sender, timestamp, ttl, expectsReply, payload: {} })
     const idAt = text.indexOf(`"id":"`) + 6
     this.beforeId = text.slice(0, idAt)
-    // Up to the empty payload and the brace behind it.
-    this.afterId = text.slice(idAt, -3)
+    this.afterId = text.slice(idAt)
   }
 }

@@ -182,19 +182,27 @@ export const plan = (
     } else again.push(record)
   }
 
-  function* lost(): Generator<Choice> {
-    for (const { address, id, isBootstrap } of again) {
+  // No generators made here: V8 keeps what such a function closes over until the next full collection, and with it the book
+  // of each look that a connection gives rise to.
+  const lost = again.values()
+  const nextLost = (): Choice | undefined => {
+    // A loop over it would end it.
+    for (let next = lost.next(); next.done !== true; next = lost.next()) {
+      const { address, id, isBootstrap } = next.value
       if (id !== undefined && taken.has(id)) continue
       const choice: Choice = [{ address, hint: undefined }, id]
       if (isCrowded(address) && !isBootstrap) later.push(choice)
-      else yield choice
+      else return choice
     }
+    return undefined
   }
 
   const isChosen = (key: string): boolean => chosen.some(({ address }) => address.toString() === key)
 
-  function* told(): Generator<Choice> {
-    for (const { id, telling } of inTurns(book.hints, random)) {
+  const told = inTurns(book.hints, random)
+  const nextTold = (): Choice | undefined => {
+    for (let next = told.next(); next.done !== true; next = told.next()) {
+      const { id, telling } = next.value
       if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue
       const address = telling.addresses.find((other) => {
         const key = other.toString()
@@ -207,16 +215,17 @@ export const plan = (
       })
       if (address === undefined) continue
       if (isCrowded(address)) later.push([{ address, hint: id }, id])
-      else yield [{ address, hint: id }, id]
+      else return [{ address, hint: id }, id]
     }
+    return undefined
   }
 
-  const sources = [lost(), told()]
+  const sources = [nextLost, nextTold]
   while (wanted() > 0 && sources.length > 0) {
     const index = Math.floor(random() * sources.length)
-    const next = sources[index]?.next()
-    if (next === undefined || next.done === true) sources.splice(index, 1)
-    else choose(...next.value)
+    const next = sources[index]?.()
+    if (next === undefined) sources.splice(index, 1)
+    else choose(...next)
   }
   for (const [candidate, id] of later) {
     if (wanted() <= 0) break

@@ -1,12 +1,27 @@
 import { messaging } from "../lib/envelope.mjs"
 import { requestLoops, sendLoop } from "../lib/loops.mjs"
 
+/**
+ * So long a send waits to be told of room before it looks for itself, ms. On a socket that waits to receive as well,
+ * zeromq 6.8 can fail to tell: after some sends it asks the socket what there is to read, and where the news of room comes
+ * in with the answer, a send that has begun to wait never hears of it.
+ */
+const sendTimeout = 10
+
 /** One send at a time, as a socket of ZeroMQ wants it; gives a promise where the caller has to wait for room. */
 const queueTo = (socket) => {
   const queued = []
   let draining
   const drain = async () => {
-    for (let message = queued.shift(); message !== undefined; message = queued.shift()) await socket.send(message)
+    for (let message = queued.shift(); message !== undefined;) {
+      try {
+        await socket.send(message)
+        message = queued.shift()
+      } catch (error) {
+        // Still no room when the time to wait was over: once more.
+        if (error.code !== "EAGAIN") throw error
+      }
+    }
     draining = undefined
   }
   return (message) => {
@@ -48,7 +63,7 @@ export default {
       connected: () => known.size,
       connect: async (address) => {
         const [requests, broadcasts] = address.split(" ")
-        const dealer = new Dealer({ context, linger: 0 })
+        const dealer = new Dealer({ context, linger: 0, sendTimeout })
         dealer.connect(requests)
         const write = queueTo(dealer)
         const read = async () => {

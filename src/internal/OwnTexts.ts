@@ -1,6 +1,7 @@
 /**
  * The frames of this node's own messages. Those of one type that are made within a millisecond have all in common but
- * their ids and payloads: what stands around these is put together once, which is worth a sixth of the writing.
+ * their ids and payloads: what stands around these is put together once, which is worth a sixth of the writing. That is
+ * done at the second of them: what a connection is made and closed with is most often alone of its kind.
  *
  * @internal
  */
@@ -52,8 +53,7 @@ const partsOf = (payload: JsonObject, before: string): Array<string> => {
   return parts
 }
 
-/** Up to an empty payload and the brace behind it. */
-const beforePayload = (envelope: Envelope): string => Message.encodeOwn({ ...envelope, payload: {} }).slice(0, -3)
+const beforePayload = (envelope: Envelope): string => Message.encodeOwn(envelope, "").slice(0, -1)
 
 export class OwnTexts {
   private type = ""
@@ -61,46 +61,56 @@ export class OwnTexts {
   private timestamp = ""
   private ttl: number | undefined
   private expectsReply: true | undefined
+  /** What stands around the ids and payloads of these is put together. */
+  private isLearned = false
   private beforeId = ""
   private afterId = ""
 
   /** The frame of what {@link Message.encodeOwn} gives: in bytes where it holds a long string that needs no escapes. */
   of(envelope: Envelope): Frame.Frame {
-    const { payload, recipient, replyTo, signature } = envelope
-    const isUsual = recipient === undefined && replyTo === undefined && signature === undefined
+    const { payload } = envelope
     if (hasLongAndPlain(payload)) {
-      const before = isUsual ? this.before(envelope) : beforePayload(envelope)
-      const frame = Frame.encodePlain(partsOf(payload, before))
+      const frame = Frame.encodePlain(partsOf(payload, beforePayload(envelope)))
       if (frame !== undefined) return frame
     }
-    if (!isUsual) return new Frame.Text(Message.encodeOwn(envelope))
     const json = JSON.stringify(payload)
     const before = this.before(envelope)
-    return json.length > joinedUnits ? new Frame.Text(before, json) : new Frame.Text(`${before}${json}}`)
+    if (json.length > joinedUnits) return new Frame.Text(before ?? beforePayload(envelope), json)
+    return new Frame.Text(before === undefined ? Message.encodeOwn(envelope, json) : `${before}${json}}`)
   }
 
-  /** What stands before the payload of a usual one. */
-  private before(envelope: Envelope): string {
-    const { expectsReply, id, sender, timestamp, ttl, type } = envelope
+  /** What stands before the payload, of one that is not the first of its kind. */
+  private before(envelope: Envelope): string | undefined {
+    const { expectsReply, id, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
+    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) return undefined
     const isKnown =
       type === this.type &&
       timestamp === this.timestamp &&
       ttl === this.ttl &&
       expectsReply === this.expectsReply &&
       sender === this.sender
-    if (!isKnown) this.learn(envelope)
+    if (!isKnown) {
+      this.note(envelope)
+      return undefined
+    }
+    if (!this.isLearned) this.learn(envelope)
     return this.beforeId + id + this.afterId
   }
 
-  private learn({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {
+  private note({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {
     this.type = type
     this.sender = sender
     this.timestamp = timestamp
     this.ttl = ttl
     this.expectsReply = expectsReply
-    const text = beforePayload({ type, id: "", sender, timestamp, ttl, expectsReply, payload: {} })
+    this.isLearned = false
+  }
+
+  private learn(envelope: Envelope): void {
+    const text = beforePayload({ ...envelope, id: "" })
     const idAt = text.indexOf(`"id":"`) + 6
     this.beforeId = text.slice(0, idAt)
     this.afterId = text.slice(idAt)
+    this.isLearned = true
   }
 }

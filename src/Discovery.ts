@@ -18,6 +18,7 @@ import type { Connection } from "./Connection.js"
 import { ConnectionPool } from "./ConnectionPool.js"
 import { RateLimit } from "./internal/RateLimit.js"
 import { sample } from "./internal/sample.js"
+import { soon } from "./internal/soon.js"
 import { LocalNode } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import { NetworkConfig } from "./NetworkConfig.js"
@@ -233,6 +234,11 @@ export const plan = (
   }
   return { dial: chosen, nextAt }
 }
+
+/** Most often everybody that is known is connected: what a plan would find is known without making one. */
+const isNobodyAway = (book: PeerBook.State): boolean => HashMap.isEmpty(book.addresses) && HashMap.isEmpty(book.hints)
+
+const nobody: ReturnType<typeof plan> = { dial: [], nextAt: Infinity }
 
 const partOf = ({ host }: PeerAddress): string => PeerAddresses.group(host) ?? ""
 
@@ -492,8 +498,10 @@ export const make = Effect.gen(function* () {
 
   const take = (connection: Connection, teller: NodeId, peers: ReadonlyArray<Payloads.PeerEntry>): void => {
     const group = PeerAddresses.group(connection.remote.host)
+    const before = book.get()
     book.update((state) => PeerBook.hinted(state, node.id, teller, peers, deadlines.now(), limits, group))
-    poke()
+    // Most of what is told has been told before.
+    if (book.get() !== before) poke()
   }
 
   const round = Effect.sync(() => {
@@ -579,20 +587,22 @@ export const make = Effect.gen(function* () {
       isDue = false
       isLooking = true
       const now = deadlines.now()
-      const live = pool.unsafeLive()
-      const { dial, nextAt } = plan(book.get(), {
-        now,
-        live,
-        outbound: [...outbound().values()],
-        dialing: pool.dialing(),
-        overdue: overdue.size,
-        target: config.targetPeers,
-        maxDials: config.dialConcurrency,
-        random
-      })
+      const known = book.get()
+      const { dial, nextAt } = isNobodyAway(known)
+        ? nobody
+        : plan(known, {
+            now,
+            live: pool.unsafeLive(),
+            outbound: [...outbound().values()],
+            dialing: pool.dialing(),
+            overdue: overdue.size,
+            target: config.targetPeers,
+            maxDials: config.dialConcurrency,
+            random
+          })
       cancel = deadlines.after(nextAt - now, look)
       // A look at the whole book takes longer the longer that is: where a thousand nodes connect at once, not after each.
-      restsUntil = now + Math.min(longestPause, Math.floor(HashMap.size(book.get().peers) / peersPerMilli))
+      restsUntil = now + Math.min(longestPause, Math.floor(HashMap.size(known.peers) / peersPerMilli))
       for (const candidate of dial) fork(dialOne(candidate))
       isLooking = false
     }
@@ -606,7 +616,7 @@ export const make = Effect.gen(function* () {
         cancel()
         cancel = deadlines.after(rest, look)
       } else {
-        queueMicrotask(() => {
+        soon(() => {
           if (isDue) look()
         })
       }

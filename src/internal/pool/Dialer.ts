@@ -4,12 +4,10 @@
  * @internal
  */
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as FiberSet from "effect/FiberSet"
 import * as HashMap from "effect/HashMap"
 import * as Option from "effect/Option"
@@ -23,7 +21,7 @@ import { OrderedQueue } from "../OrderedQueue.js"
 import type { Admission } from "./Admission.js"
 import * as Attempt from "./Attempt.js"
 import type { DialOptions } from "./Model.js"
-import type { State } from "./State.js"
+import type { Dial, State } from "./State.js"
 
 /** Dials that may wait for their turn, over all addresses. */
 const dialQueue = 1024
@@ -50,7 +48,7 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
     /** Attempts under way, and those that wait for their turn. */
     let active = 0
     let isHandingOut = false
-    const waiting = new OrderedQueue<() => void>()
+    const queued = new OrderedQueue<() => void>()
 
     /** A dial refused as a duplicate, where no other connection came, may meet a conflict of ids. */
     const pauseAfter = (error: NetworkError.ConnectError, now: number): number => {
@@ -117,7 +115,7 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
       if (isHandingOut) return
       isHandingOut = true
       while (active < config.dialConcurrency) {
-        const begin = waiting.shift()
+        const begin = queued.shift()
         if (begin === undefined) break
         begin()
       }
@@ -129,12 +127,19 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
       { expect, hint, isOnce = false }: DialOptions
     ): Effect.Effect<Connection, NetworkError.ConnectError> => {
       const key = address.toString()
-      const result = Deferred.unsafeMake<Connection, NetworkError.ConnectError>(FiberId.none)
       let isActive = false
       let stop = nothing
+      let came: Attempt.Outcome | undefined
+      /** Who is interrupted meanwhile is told in vain. */
+      const waiting: Array<(outcome: Attempt.Outcome) => void> = []
+      const result: Dial["result"] = Effect.async((resume) => {
+        if (came === undefined) waiting.push(resume)
+        else resume(came)
+      })
       const settle = (outcome: Attempt.Outcome): void => {
         dialing.delete(key)
-        Deferred.unsafeDone(result, outcome)
+        came = outcome
+        for (const tell of waiting) tell(outcome)
         if (!isActive) return
         active--
         next()
@@ -157,22 +162,22 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
           settle(Exit.fail(new NetworkError.NetworkNotRunning()))
         }
       })
-      waiting.push(() => {
+      queued.push(() => {
         active++
         isActive = true
         stop = attempt(address, expect, done)
       })
       next()
-      return Deferred.await(result)
+      return result
     }
 
     /** What another dial for the address gives, as far as it is an answer to this one. */
     const join = (
       address: PeerAddress.PeerAddress,
       options: DialOptions,
-      current: Deferred.Deferred<Connection, NetworkError.ConnectError>
+      current: Dial["result"]
     ): Effect.Effect<Connection, NetworkError.ConnectError> =>
-      Deferred.await(current).pipe(
+      current.pipe(
         Effect.flatMap((connection) => {
           const actual = connection.identity?.id
           return options.expect === undefined || actual === undefined || actual === options.expect
@@ -199,7 +204,7 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
 
     const clear = Effect.suspend(() => {
       // First those that wait, or each that is given up would hand its turn to the next.
-      waiting.clear()
+      queued.clear()
       for (const { giveUp } of dialing.values()) giveUp()
       return FiberSet.clear(fibers)
     })

@@ -3,7 +3,6 @@
  *
  * @internal
  */
-import type * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Either from "effect/Either"
@@ -55,7 +54,7 @@ export interface Greeting {
 
 /** A dial under way, or waiting for its turn: what comes of it, for whoever waits. */
 export interface Dial {
-  readonly result: Deferred.Deferred<Connection, NetworkError.ConnectError>
+  readonly result: Effect.Effect<Connection, NetworkError.ConnectError>
   readonly giveUp: () => void
 }
 
@@ -105,6 +104,7 @@ export const make = Effect.gen(function* () {
     listening: undefined as PeerAddress.PeerAddress | undefined,
     receiver: undefined as Receiver | undefined,
     opened: undefined as ((connection: Connection) => void) | undefined,
+    reported: undefined as (() => void) | undefined,
     handlers: new Map<string, ProtocolHandler>(),
     events,
 
@@ -129,6 +129,7 @@ export const make = Effect.gen(function* () {
 
     report: (event: PoolEvent): void => {
       Queue.unsafeOffer(events, event)
+      state.reported?.()
     },
 
     /** `parked`: the connection that goes on taking messages while there is none. */

@@ -52,6 +52,8 @@ export class ConnectionPool extends Context.Tag("synapse-p2p/ConnectionPool")<
     /** Every connection past its handshake whose link is not gone. */
     readonly opened: () => Iterable<Connection>
     readonly events: Queue.Dequeue<PoolEvent>
+    /** Tells of each event that is put into that queue, in the moment in which it is. */
+    readonly onReported: (tell: () => void) => void
     readonly counts: () => Counts
     readonly totals: () => Totals
     /** The addresses being dialed at this moment. */
@@ -158,6 +160,9 @@ export const make = Effect.gen(function* () {
       for (const connection of all) if (connection.phase === "open" || connection.phase === "draining") yield connection
     },
     events: state.events,
+    onReported: (tell) => {
+      state.reported = tell
+    },
     counts: () => {
       let ending = 0
       for (const { phase } of all) if (phase === "closing" || phase === "draining") ending++

@@ -309,8 +309,19 @@ export const make = <R = never>(options: Options<R> = {}) =>
       Effect.forEach(batch, onEvent, { discard: true })
     )
 
-    yield* Queue.take(pool.events).pipe(
-      Effect.flatMap(onEvent),
+    /** Waits for the next event, for half of what it costs to wait in its queue. */
+    let wake: (() => void) | undefined
+    pool.onReported(() => wake?.())
+    const untilReported = Effect.async<void>((resume) => {
+      wake = () => {
+        wake = undefined
+        resume(Effect.void)
+      }
+      if (Option.exists(pool.events.unsafeSize(), (size) => size > 0)) wake()
+    })
+
+    yield* Queue.poll(pool.events).pipe(
+      Effect.flatMap(Option.match({ onNone: () => untilReported, onSome: onEvent })),
       Effect.catchAllCause((cause) => Effect.logError("an event of the network was not handled", cause)),
       Effect.forever,
       Effect.annotateLogs({ module: "P2PNetwork" }),

@@ -223,6 +223,13 @@ export class Connection {
     if (this.outbox.isControlFull) this.hold(holdControl)
   }
 
+  /** The same for a frame that nobody waits for. */
+  sendAside(frame: Frame.Frame): void {
+    if (this.phase === "closing" || this.phase === "closed") return
+    this.outbox.offerAside(frame)
+    if (this.outbox.isControlFull) this.hold(holdControl)
+  }
+
   /**
    * Says goodbye: `last` (an ERROR frame) and FIN, then reads until the other end's FIN or `closeTimeout`. What is queued
    * is dropped and reported, or with `drainMillis` still sent within that time. What comes in after the goodbye is

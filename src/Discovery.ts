@@ -424,7 +424,7 @@ export const make = Effect.gen(function* () {
       open.delete(oldest)
     }
     open.add(request.id)
-    connection.sendControl(node.encodeOwn(request))
+    connection.sendAside(node.encodeOwn(request))
   }
 
   const tell = (
@@ -439,7 +439,7 @@ export const make = Effect.gen(function* () {
       entries.map((entry) => Object.assign({ lastSeen }, entry)),
       room
     )
-    connection.sendControl(node.control("PEER_LIST", { kind, peers } as unknown as JsonObject, replyTo))
+    connection.sendAside(node.control("PEER_LIST", { kind, peers } as unknown as JsonObject, replyTo))
   }
 
   const answer = (connection: Connection, request: Envelope, limit: number): void => {

@@ -79,6 +79,11 @@ export interface Link {
    * `done` alone tells.
    */
   readonly isTaken?: boolean | undefined
+  /**
+   * Calls `run`, which must not throw, once the process has dealt with what it has at hand. Where it is absent, that is
+   * taken to be when what runs now has let go of the thread.
+   */
+  readonly whenIdle?: ((run: () => void) => void) | undefined
   /** Stops reading: at most what was already read is still handed over (one chunk). */
   readonly pause: () => void
   readonly resume: () => void

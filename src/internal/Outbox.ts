@@ -62,6 +62,8 @@ export class Outbox {
   private begun: Outgoing | undefined
   private writing = false
   private scheduled = false
+  /** What nobody waits for is to be written soon. */
+  private isDue = false
   /** The last messages came one a turn of the event loop. */
   private comesAlone = false
   /** Takes data; takes frames of the protocol. */
@@ -169,6 +171,20 @@ export class Outbox {
   }
 
   /**
+   * The same for what nobody waits for: it goes with what is written next, or once there is nothing else to do. Whoever
+   * waited for a connection has its first message on the way by then, in one write with what the nodes ask each other.
+   */
+  offerAside(frame: Frame.Frame): void {
+    if (!this.isWritable) return
+    this.control.push(frame)
+    this.controlBytes += frame.length
+    if (this.isDue || this.scheduled || this.writing) return
+    this.isDue = true
+    if (this.link.whenIdle === undefined) soon(this.writeAside)
+    else this.link.whenIdle(this.writeAside)
+  }
+
+  /**
    * Refuses those who wait; writes what is queued, and what is offered in the meantime, then `last`, then calls `done` when
    * the operating system has it. From `last` on it takes no more. Called again it only replaces `done`, and `last` where
    * one is given.
@@ -265,6 +281,11 @@ export class Outbox {
     this.scheduled = false
     if (this.data.length > 0) this.comesAlone = this.data.length === 1
     this.write()
+  }
+
+  private readonly writeAside = (): void => {
+    this.isDue = false
+    if (this.control.length > 0 && !this.scheduled) this.write()
   }
 
   private write(): void {

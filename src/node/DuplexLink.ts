@@ -115,6 +115,10 @@ class DuplexLink<S extends Duplex> implements Link {
     return this.stream.writableLength === 0
   }
 
+  whenIdle(run: () => void): void {
+    setImmediate(run)
+  }
+
   pause(): void {
     this.paused = true
     this.stream.pause()

@@ -212,6 +212,35 @@ describe("Outbox writes", () => {
     assert.deepStrictEqual(lengths(), [240, 400, 400])
   })
 
+  it("what nobody waits for goes with the next write, else once the link says that there is nothing else to do", async () => {
+    const { link, outbox } = make()
+    const idle: Array<() => void> = []
+    link.whenIdle = (run) => idle.push(run)
+    outbox.offerAside(frame(1, 10))
+    outbox.offerAside(frame(1, 11))
+    await turn()
+    assert.isFalse(link.isWriting)
+    outbox.offer(message(1, undefined, 12))
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [10, 11, 12])
+    for (const run of idle.splice(0)) run()
+    assert.isFalse(link.isWriting)
+    outbox.offerAside(frame(1, 13))
+    assert.strictEqual(idle.length, 1)
+    for (const run of idle.splice(0)) run()
+    await takeAll(link)
+    assert.deepStrictEqual(fills(link), [10, 11, 12, 13])
+    assert.deepStrictEqual([outbox.framesOut, outbox.writes], [4, 2])
+  })
+
+  it("over a link that does not say so, what nobody waits for goes at the end of the turn", async () => {
+    const { link, outbox } = make()
+    outbox.offerAside(frame(1, 10))
+    assert.isFalse(link.isWriting)
+    await turn()
+    assert.deepStrictEqual(fills(link), [10])
+  })
+
   it("a frame that is a little longer than a slice is not cut", async () => {
     const { link, outbox } = make()
     outbox.offer(message(cutBytes, "whole", 1))

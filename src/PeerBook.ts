@@ -269,9 +269,8 @@ export const connected = (
   return forgetOldest(next, limits)
 }
 
-const distinct = (addresses: ReadonlyArray<PeerAddress.PeerAddress>): ReadonlyArray<PeerAddress.PeerAddress> => [
-  ...new Map(addresses.map((address) => [address.toString(), address])).values()
-]
+const distinct = (addresses: ReadonlyArray<PeerAddress.PeerAddress>): ReadonlyArray<PeerAddress.PeerAddress> =>
+  addresses.length < 2 ? addresses : [...new Map(addresses.map((address) => [address.toString(), address])).values()]
 
 /** Addresses kept of a node: as many as a HELLO has, and those it was met at. */
 const maxAddresses = 24
@@ -389,7 +388,7 @@ export const suspected = (state: State, id: NodeId, isSuspect: boolean, wallNow:
  */
 export const requested = (state: State, id: NodeId): State => {
   const peer = peerOf(state, id)
-  return peer === undefined ? state : setPeer(state, { ...peer, isRequested: true })
+  return peer === undefined || peer.isRequested ? state : setPeer(state, { ...peer, isRequested: true })
 }
 
 /**

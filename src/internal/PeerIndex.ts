@@ -83,14 +83,17 @@ const widest = (peer: PeerRecord | undefined): Audience | undefined => {
   return audiences.find((audience) => addresses.some((address) => audienceOf(address) === audience))
 }
 
+const isKnownTellable = (peer: PeerRecord | undefined): boolean => peer !== undefined && isTellable(peer.status)
+
 const retold = (
   tellable: PeerIndex["tellable"],
   id: NodeId,
   before: PeerRecord | undefined,
-  after: PeerRecord | undefined
+  after: PeerRecord | undefined,
+  hasMoved: boolean
 ): PeerIndex["tellable"] => {
-  const from = widest(before)
   const to = widest(after)
+  const from = !hasMoved && isKnownTellable(before) === isKnownTellable(after) ? to : widest(before)
   let next = tellable
   if (from !== undefined && from !== to) next = { ...next, [from]: Roster.remove(next[from], id) }
   if (after !== undefined && to !== undefined) next = { ...next, [to]: Roster.set(next[to], after) }
@@ -115,6 +118,11 @@ const moved = (
   return next
 }
 
+const isSame = (some: ReadonlyArray<Address>, others: ReadonlyArray<Address>): boolean =>
+  some === others ||
+  (some.length === others.length &&
+    some.every(({ host, port }, at) => host === others[at]?.host && port === others[at]?.port))
+
 /** A peer is known, or known otherwise, or not any more. */
 export const setPeer = (
   index: PeerIndex,
@@ -124,10 +132,12 @@ export const setPeer = (
 ): PeerIndex => {
   const from = before?.addresses ?? none
   const to = after?.addresses ?? none
+  // Most often it has another status, or comes back to where it was.
+  const hasMoved = !isSame(from, to)
   return {
     ...index,
-    tellable: retold(index.tellable, id, before, after),
-    at: from === to ? index.at : moved(index.at, id, from, to)
+    tellable: retold(index.tellable, id, before, after, hasMoved),
+    at: hasMoved ? moved(index.at, id, from, to) : index.at
   }
 }
 

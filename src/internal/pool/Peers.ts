@@ -26,6 +26,8 @@ const addTraffic = (totals: MutableTotals, connection: Connection): void => {
 
 export interface Peers {
   readonly get: (id: NodeId) => Peer | undefined
+  /** A peer as the book had it at another moment. */
+  readonly show: (record: PeerBook.PeerRecord) => Peer
   readonly all: () => ReadonlyArray<Peer>
   readonly totals: () => Totals
   /** The connection is one of its peer's. */
@@ -63,7 +65,7 @@ export const make = ({ all, book, slots }: State): Peers => {
     return traffic
   }
 
-  const show = (record: PeerBook.PeerRecord, totals: Totals): Peer => {
+  const show = (record: PeerBook.PeerRecord, totals: Totals = trafficOf(record.id)): Peer => {
     const trips = slots.get(record.id)?.current.roundTrips
     return {
       id: record.id,
@@ -86,8 +88,9 @@ export const make = ({ all, book, slots }: State): Peers => {
   return {
     get: (id) => {
       const record = Option.getOrUndefined(HashMap.get(book.get().peers, id))
-      return record === undefined ? undefined : show(record, trafficOf(id))
+      return record === undefined ? undefined : show(record)
     },
+    show,
     all: () => {
       const traffic = trafficOfAll()
       return Array.from(HashMap.values(book.get().peers), (record) =>

@@ -280,20 +280,17 @@ export const make = (state: State, peers: Peers): Slots => {
   /** The peer has no connection any more. */
   const leave = (id: NodeId, error: NetworkError.ConnectionError, unsent: ReadonlyArray<Outgoing>): void => {
     const now = deadlines.now()
-    const { failures, upSince } = Option.getOrElse(HashMap.get(book.get().peers, id), () => ({
-      failures: 0,
-      upSince: now
-    }))
+    const before = Option.getOrUndefined(HashMap.get(book.get().peers, id))
+    const { failures, upSince } = before ?? { failures: 0, upSince: now }
     const ending = delayed(
       endingOf(error, { ...terms, failures, stood: now - upSince, random: node.random() }),
       conflicts.pauseOf(id, now)
     )
-    const before = peers.get(id)
     book.update((known) => PeerBook.ended(known, id, ending, now, deadlines.wallNow()))
     const ids = idsOf(unsent)
     stats.count("lost", ids.length)
     const after = peers.get(id)
-    const peer = after ?? (before && { ...before, status: ending.status })
+    const peer = after ?? (before && { ...peers.show(before), status: ending.status })
     if (peer !== undefined) report({ _tag: "Ended", peer, error, unsent: ids })
     if (after === undefined) peers.forget(id)
   }

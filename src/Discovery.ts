@@ -434,7 +434,7 @@ export const make = Effect.gen(function* () {
     replyTo?: string
   ): void => {
     const room = (connection.identity?.maxMessageBytes ?? 0) - 1024
-    const lastSeen = new Date(deadlines.wallNow()).toISOString()
+    const lastSeen = entries.length === 0 ? "" : new Date(deadlines.wallNow()).toISOString()
     const peers = Payloads.fit(
       entries.map((entry) => Object.assign({ lastSeen }, entry)),
       room

@@ -175,6 +175,9 @@ const eventCapacity = 4096
 
 const connectFor = Duration.seconds(10)
 
+/** Why the last connection of a peer ended. */
+type PoolError = Extract<ConnectionPool.PoolEvent, { readonly _tag: "Ended" }>["error"]
+
 const shown = (error: { readonly _tag: string; readonly message: string }) => ({
   _tag: error._tag,
   message: error.message
@@ -231,27 +234,33 @@ export const make = <R = never>(options: Options<R> = {}) =>
         )
       })
 
-    const onEnded = (
-      peer: Peer,
-      error: Extract<ConnectionPool.PoolEvent, { readonly _tag: "Ended" }>["error"],
-      unsent: ReadonlyArray<string>
-    ): Effect.Effect<void> =>
-      Effect.gen(function* () {
+    const onEnded = (peer: Peer, error: PoolError, unsent: ReadonlyArray<string>): Effect.Effect<void> =>
+      Effect.suspend(() => {
         router.peerGone(peer.id, unsent)
         discovery.poke()
-        yield* lost(peer.id, unsent)
-        switch (peer.status) {
-          case "left":
-            yield* logPeer(LogLevel.Info, peer, () => "peer left")
-            return yield* publish({ _tag: "PeerLeft", peer })
-          case "dead":
-            yield* logPeer(LogLevel.Warning, peer, () => `peer is dead: ${error.message}`)
-            return yield* publish({ _tag: "PeerDead", peer, error: shown(error) })
-          default:
-            yield* logPeer(LogLevel.Info, peer, () => `peer ${peer.status}: ${error.message}`)
-            return yield* publish({ _tag: "PeerDisconnected", peer, error: shown(error) })
-        }
+        const told = ended(peer, error)
+        return unsent.length === 0 ? told : Effect.zipRight(lost(peer.id, unsent), told)
       })
+
+    const ended = (peer: Peer, error: PoolError): Effect.Effect<void> => {
+      switch (peer.status) {
+        case "left":
+          return Effect.zipRight(
+            logPeer(LogLevel.Info, peer, () => "peer left"),
+            publish({ _tag: "PeerLeft", peer })
+          )
+        case "dead":
+          return Effect.zipRight(
+            logPeer(LogLevel.Warning, peer, () => `peer is dead: ${error.message}`),
+            publish({ _tag: "PeerDead", peer, error: shown(error) })
+          )
+        default:
+          return Effect.zipRight(
+            logPeer(LogLevel.Info, peer, () => `peer ${peer.status}: ${error.message}`),
+            publish({ _tag: "PeerDisconnected", peer, error: shown(error) })
+          )
+      }
+    }
 
     const onEvent = (event: ConnectionPool.PoolEvent): Effect.Effect<void> => {
       switch (event._tag) {

@@ -146,12 +146,13 @@ const isTags = Schema.is(Tags)
  * at each handshake, and milliseconds at the first.
  */
 const plainHello = (payload: JsonObject): Hello | undefined => {
-  const { features, listen, maxMessageBytes = defaultLimit, minVersion, network, tags = {}, version } = payload
+  const { features, listen, maxMessageBytes = defaultLimit, minVersion, network, tags, version } = payload
   if (!isVersion(version) || !isVersion(minVersion)) return undefined
   if (typeof network !== "string" || !hasCharacters(network, 128)) return undefined
   if (!Array.isArray(listen) || listen.length > 16 || !listen.every(isAddress)) return undefined
   if (!Array.isArray(features) || features.length > 32 || !features.every(isTextOf(64))) return undefined
-  if (!isVersion(maxMessageBytes) || maxMessageBytes < 65_536 || !isTags(tags)) return undefined
+  if (!isVersion(maxMessageBytes) || maxMessageBytes < 65_536) return undefined
+  if (tags !== undefined && !isTags(tags)) return undefined
   const { agent, observed, proof, session } = payload
   if (session !== undefined && !(typeof session === "string" && idPattern.test(session))) return undefined
   if (observed !== undefined && !isAddress(observed)) return undefined
@@ -167,7 +168,7 @@ const plainHello = (payload: JsonObject): Hello | undefined => {
     ...(observed === undefined ? undefined : { observed: normalized(observed) }),
     ...(agent === undefined ? undefined : { agent }),
     maxMessageBytes,
-    tags,
+    tags: tags ?? {},
     ...(proof === undefined ? undefined : { proof })
   }
 }

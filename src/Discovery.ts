@@ -187,7 +187,6 @@ export const plan = (
   // of each look that a connection gives rise to.
   const lost = again.values()
   const nextLost = (): Choice | undefined => {
-    // A loop over it would end it.
     for (let next = lost.next(); next.done !== true; next = lost.next()) {
       const { address, id, isBootstrap } = next.value
       if (id !== undefined && taken.has(id)) continue
@@ -202,6 +201,7 @@ export const plan = (
 
   const told = inTurns(book.hints, random)
   const nextTold = (): Choice | undefined => {
+    // A `for` that is left would end the generator.
     for (let next = told.next(); next.done !== true; next = told.next()) {
       const { id, telling } = next.value
       if (live.has(id) || taken.has(id) || isLater(peerOf(book, id)?.avoidUntil ?? 0)) continue

@@ -91,6 +91,9 @@ export interface Owner {
   readonly closed: (connection: Connection) => void
 }
 
+/** Pings under way whose answers still count. */
+const maxPings = 8
+
 const holdInbox = 1
 const holdControl = 2
 const holdNotAttached = 4
@@ -115,6 +118,8 @@ export class Connection {
   /** Set by whoever reads it back to false: whether any byte came in the meantime. */
   wasHeard = true
   isSuspect = false
+  /** When the first ping went out after the last answer to one, monotonic milliseconds. */
+  unansweredSince: number | undefined
   /** Round-trip times of its pings, milliseconds. */
   readonly roundTrips = new Samples()
 
@@ -130,6 +135,10 @@ export class Connection {
   private readonly owner: Owner
   private readonly settings: Settings
   private readonly deadlines: Deadlines
+  private readonly makePing: (seq: number) => Frame.Frame
+  /** When each ping was sent that is not answered yet, by its number. */
+  private readonly pings = new Map<number, number>()
+  private nextPing = 0
   private readonly decoder = new Frame.Decoder(Frame.handshakeLimit)
   private held = holdNotAttached
   /** What one read brought is being taken apart and handled. */
@@ -151,16 +160,24 @@ export class Connection {
     readonly owner: Owner
     readonly settings: Settings
     readonly deadlines: Deadlines
+    /** The frame of the ping with that number. */
+    readonly ping: (seq: number) => Frame.Frame
     readonly dialed?: PeerAddress
   }) {
     this.link = options.link
     this.owner = options.owner
     this.settings = options.settings
     this.deadlines = options.deadlines
+    this.makePing = options.ping
     this.dialed = options.dialed
     this.direction = options.dialed === undefined ? "inbound" : "outbound"
     this.remote = options.link.remote
-    this.outbox = new Outbox(options.link, options.settings.outbound, () => this.release(holdControl))
+    this.outbox = new Outbox(
+      options.link,
+      options.settings.outbound,
+      () => this.release(holdControl),
+      () => this.ping()
+    )
     this.inbox = new Inbox(
       options.settings.inbound,
       () => this.hold(holdInbox),
@@ -214,6 +231,30 @@ export class Connection {
   /** What the transport has proven of the other end. */
   get proven(): LinkProof | undefined {
     return this.link.proven
+  }
+
+  /** Pings the other end, ahead of all data. */
+  ping(): void {
+    if (this.phase === "closing" || this.phase === "closed") return
+    const seq = this.nextPing++
+    const now = this.deadlines.now()
+    this.unansweredSince ??= now
+    this.pings.set(seq, now)
+    if (this.pings.size > maxPings) this.pings.delete(seq - maxPings)
+    this.outbox.offerPing(this.makePing(seq))
+    if (this.outbox.isControlFull) this.hold(holdControl)
+  }
+
+  /** Takes the answer to a ping: milliseconds from that one, if it is the first answer. */
+  pong(seq: number): number | undefined {
+    const sentAt = this.pings.get(seq)
+    if (sentAt === undefined) return undefined
+    this.pings.delete(seq)
+    this.unansweredSince = undefined
+    const millis = this.deadlines.now() - sentAt
+    this.roundTrips.add(millis)
+    if (seq === this.nextPing - 1) this.outbox.onAnswered(millis)
+    return millis
   }
 
   /** Sends a frame of the protocol ahead of all data, up to the goodbye. While too many of these wait, nothing is read. */

@@ -140,15 +140,6 @@ export const look = (
   }
 }
 
-/** Pings under way whose answers still count. */
-const maxPings = 8
-
-interface Watched {
-  pulse: Pulse
-  /** When each ping was sent that is not answered yet, by its number. */
-  readonly pings: Map<number, number>
-}
-
 const remote = (connection: Connection, detail: string) => ({
   address: connection.remote,
   peer: connection.identity?.id,
@@ -174,38 +165,16 @@ export const make = Effect.gen(function* () {
     slowConsumerTimeout: Duration.toMillis(config.slowConsumerTimeout)
   }
   const period = Math.max(10, Math.min(1000, limits.interval / 5, limits.timeout / 10))
-  const watched = new WeakMap<Connection, Watched>()
-  let nextPing = 0
+  const pulses = new WeakMap<Connection, Pulse>()
   let sweptAt: number | undefined
 
-  const watch = (connection: Connection, now: number): Watched => {
-    const known = watched.get(connection)
-    if (known !== undefined) return known
-    const fresh: Watched = {
-      // Pings are spread over the interval, so that the connections of a node do not beat in step.
-      pulse: {
-        heardAt: now,
-        pingAt: now + node.random() * limits.interval,
-        frame: undefined,
-        write: undefined
-      },
-      pings: new Map()
-    }
-    watched.set(connection, fresh)
-    return fresh
-  }
-
-  const ping = (connection: Connection, { pings }: Watched, now: number): void => {
-    const seq = nextPing++
-    pings.set(seq, now)
-    if (pings.size > maxPings) {
-      for (const oldest of pings.keys()) {
-        pings.delete(oldest)
-        break
-      }
-    }
-    connection.sendControl(node.control("HEARTBEAT", { kind: "ping", seq }))
-  }
+  // Pings are spread over the interval, so that the connections of a node do not beat in step.
+  const firstPulse = (now: number): Pulse => ({
+    heardAt: now,
+    pingAt: now + node.random() * limits.interval,
+    frame: undefined,
+    write: undefined
+  })
 
   const act = (connection: Connection, finding: Finding): void => {
     switch (finding) {
@@ -235,12 +204,11 @@ export const make = Effect.gen(function* () {
     let open = 0
     for (const connection of pool.opened()) {
       open++
-      const entry = watch(connection, now)
       const { wasHeard } = connection
       connection.wasHeard = false
       const seen = look(
         limits,
-        entry.pulse,
+        pulses.get(connection) ?? firstPulse(now),
         {
           wasHeard,
           isHeld: connection.isHeld,
@@ -253,8 +221,9 @@ export const make = Effect.gen(function* () {
         now,
         heldUp
       )
-      entry.pulse = seen.pulse
-      if (seen.ping) ping(connection, entry, now)
+      pulses.set(connection, seen.pulse)
+      if (seen.ping) connection.ping()
+      if (now - (connection.unansweredSince ?? now) >= limits.timeout / 2) connection.outbox.onUnanswered()
       act(connection, seen.finding)
     }
     stats.publish(now, pool.totals(), open)
@@ -267,14 +236,8 @@ export const make = Effect.gen(function* () {
     if (beat.kind === "ping") {
       connection.sendControl(node.control("HEARTBEAT", { kind: "pong", seq: beat.seq }, envelope.id))
     } else if (beat.kind === "pong") {
-      const pings = watched.get(connection)?.pings
-      const sentAt = pings?.get(beat.seq)
-      if (sentAt !== undefined) {
-        pings?.delete(beat.seq)
-        const millis = node.deadlines.now() - sentAt
-        connection.roundTrips.add(millis)
-        stats.roundTrip(millis)
-      }
+      const millis = connection.pong(beat.seq)
+      if (millis !== undefined) stats.roundTrip(millis)
     }
     return undefined
   })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import type { Owner } from "../src/Connection.js"
 import { Connection } from "../src/Connection.js"
 import * as Frame from "../src/Frame.js"
+import { windowBytes } from "../src/internal/Flight.js"
 import type { Outgoing } from "../src/internal/Outbox.js"
 import { sliceBytes } from "../src/internal/Outbox.js"
 import * as NetworkError from "../src/NetworkError.js"
@@ -74,6 +75,7 @@ const make = <L extends Link>(link: L, reactions: Partial<Owner> = {}, dialed?: 
     owner,
     settings,
     deadlines,
+    ping: (seq) => Frame.encode(`{"ping":${seq}}`),
     ...(dialed === undefined ? {} : { dialed })
   })
   return { connection, link, log, unsent, advance, deadlines }
@@ -100,6 +102,17 @@ const decode = (bytes: Uint8Array): ReadonlyArray<string> => {
     if (!Frame.isFault(next)) found.push((JSON.parse(new TextDecoder().decode(next)) as { readonly id: string }).id)
   }
   assert.isFalse(decoder.isMidFrame)
+  return found
+}
+
+/** The bodies of all frames. */
+const bodies = (bytes: Uint8Array): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  for (let at = 0; at < bytes.length;) {
+    const end = at + 4 + Buffer.from(bytes).readUInt32BE(at)
+    found.push(Buffer.from(bytes).toString("utf8", at + 4, end))
+    at = end
+  }
   return found
 }
 
@@ -192,6 +205,69 @@ describe("Connection, reading", () => {
     assert.isTrue(connection.wasHeard)
     assert.isFalse(connection.isSuspect)
     assert.deepStrictEqual(log, ["recovered"])
+  })
+})
+
+describe("Connection, pings", () => {
+  it("numbers them, and measures the first answer to each", async () => {
+    const { advance, connection, link } = opened()
+    advance(100)
+    assert.isUndefined(connection.unansweredSince)
+    connection.ping()
+    advance(20)
+    connection.ping()
+    await takeAll(link)
+    assert.deepStrictEqual(bodies(link.written), [`{"ping":0}`, `{"ping":1}`])
+    assert.strictEqual(connection.unansweredSince, 100)
+    advance(5)
+    assert.strictEqual(connection.pong(1), 5)
+    assert.isUndefined(connection.unansweredSince)
+    assert.strictEqual(connection.pong(0), 25)
+    assert.isUndefined(connection.pong(0))
+    assert.isUndefined(connection.pong(7))
+    assert.deepStrictEqual([...connection.roundTrips.values], [5, 25])
+    connection.ping()
+    assert.strictEqual(connection.unansweredSince, 125)
+  })
+
+  it("remembers the last eight, however many are not answered", () => {
+    const { connection } = opened()
+    for (let i = 0; i < 20; i++) connection.ping()
+    assert.deepStrictEqual(
+      Array.from({ length: 20 }, (_, seq) => connection.pong(seq)),
+      Array.from({ length: 20 }, (_, seq) => (seq < 12 ? undefined : 0))
+    )
+  })
+
+  it("pings by itself where much is written, and writes no more than the window until it is answered", async () => {
+    const { advance, connection, link } = opened()
+    const send = async (): Promise<void> => {
+      while (connection.outbox.offer({ frame: new Uint8Array(sliceBytes), id: undefined })) await turn()
+      await takeAll(link)
+    }
+    // As a fast reader does.
+    for (let seq = 0; seq < 3; seq++) {
+      while (connection.unansweredSince === undefined) {
+        connection.outbox.offer({ frame: new Uint8Array(sliceBytes), id: undefined })
+        await takeAll(link)
+      }
+      advance(1)
+      assert.isDefined(connection.pong(seq))
+    }
+    const before = link.written.length
+    for (let i = 0; i < 100; i++) await send()
+    assert.isFalse(connection.outbox.hasRoom(sliceBytes))
+    assert.isAtLeast(link.written.length - before, windowBytes)
+    assert.isAtMost(link.written.length - before, 4 * windowBytes)
+  })
+
+  it("sends none after the goodbye", async () => {
+    const { connection, link } = opened()
+    connection.close(goodbye, undefined)
+    connection.ping()
+    await takeAll(link)
+    assert.strictEqual(link.written.length, 0)
+    assert.isUndefined(connection.unansweredSince)
   })
 })
 

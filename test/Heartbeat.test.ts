@@ -7,6 +7,7 @@ import * as Stream from "effect/Stream"
 import * as TestClock from "effect/TestClock"
 import * as fc from "fast-check"
 import * as Heartbeat from "../src/Heartbeat.js"
+import { windowBytes } from "../src/internal/Flight.js"
 import * as MessageType from "../src/MessageType.js"
 import type * as NetworkConfig from "../src/NetworkConfig.js"
 import type { NetworkEvent } from "../src/Peer.js"
@@ -364,6 +365,31 @@ describe("Heartbeat", () => {
       assert.strictEqual(types.filter((type) => type === "CHAT").length, 200)
       assert.isBelow(types.indexOf("HEARTBEAT"), 1 + 65_536 / 4_096)
     }).pipe(inMemory)
+  )
+
+  it.scoped("lets only so much go unread by a peer that answers pings, though there is room on the way", () =>
+    Effect.gen(function* () {
+      const { network } = yield* startNode()
+      const peer = yield* meet()
+      peer.answersPings = true
+      const send = (count: number) =>
+        Effect.zipRight(network.sendMessages(peer.id, Chat, texts(count)), TestClock.adjust(1))
+      for (let i = 0; i < 8; i++) yield* send(100)
+      const taken = peer.of("CHAT").length
+      assert.strictEqual(taken, 800)
+      peer.answersPings = false
+      yield* Effect.fork(send(800))
+      yield* seconds(4)
+      const unread = (peer.of("CHAT").length - taken) * 4_096
+      assert.isAbove(unread, windowBytes / 2)
+      assert.isBelow(unread, 4 * windowBytes)
+      // Half of heartbeatTimeout without an answer: it may be that this peer gives none any more.
+      for (let waited = 0; waited < 6; waited++) {
+        peer.say("HEARTBEAT", { kind: "ping", seq: waited })
+        yield* seconds(1)
+      }
+      assert.strictEqual(peer.of("CHAT").length, 1_600)
+    }).pipe(Effect.provide(MemoryTransport.layerNetworkWith({ capacity: 16_777_216 })))
   )
 
   it.scoped("closes a connection on which a frame is not completed in time, though bytes keep coming", () =>

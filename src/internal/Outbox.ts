@@ -1,12 +1,13 @@
 /**
  * The frames on their way out over one link: control frames before data, data bounded in messages and bytes, written in
  * batches of at most one slice, so that what is handed to the operating system at a time stays small and a heartbeat
- * never waits for more than that (docs/PROTOCOL.md, section 4).
+ * never waits for more than that here (docs/PROTOCOL.md, section 4), nor for much more beyond (see {@link Flight}).
  *
  * @internal
  */
 import * as Frame from "../Frame.js"
 import type { Link } from "../Transport.js"
+import { Flight } from "./Flight.js"
 import { OrderedQueue } from "./OrderedQueue.js"
 import { soon } from "./soon.js"
 
@@ -75,14 +76,19 @@ export class Outbox {
   /** Who waits for the link to tell of the write under way. */
   private untold: Array<() => void> = []
 
+  private readonly flight = new Flight()
+
   private readonly link: Link
   private readonly limits: OutboxLimits
   private readonly onControlRoom: () => void
+  private readonly onPingDue: () => void
 
-  constructor(link: Link, limits: OutboxLimits, onControlRoom: () => void) {
+  /** `onPingDue`: a ping is to be offered at once, for what is under way to be known. */
+  constructor(link: Link, limits: OutboxLimits, onControlRoom: () => void, onPingDue: () => void) {
     this.link = link
     this.limits = limits
     this.onControlRoom = onControlRoom
+    this.onPingDue = onPingDue
   }
 
   get queued(): number {
@@ -182,6 +188,26 @@ export class Outbox {
     this.isDue = true
     if (this.link.whenIdle === undefined) soon(this.writeAside)
     else this.link.whenIdle(this.writeAside)
+  }
+
+  /** Queues a ping. Its answer will tell that all written until now has been read: see {@link Flight}. */
+  offerPing(frame: Frame.Frame): void {
+    this.flight.asked(this.bytesOut)
+    this.offerControl(frame)
+  }
+
+  /** The last ping offered is answered, after so many milliseconds. */
+  onAnswered(millis: number): void {
+    const wasFull = this.isFlightFull
+    this.flight.answered(this.bytesOut, millis)
+    if (wasFull) this.write()
+  }
+
+  /** Pings are not answered: what is under way is not bounded until one is. */
+  onUnanswered(): void {
+    const wasFull = this.isFlightFull
+    this.flight.lift()
+    if (wasFull) this.write()
   }
 
   /**
@@ -300,6 +326,7 @@ export class Outbox {
     }
     this.writing = true
     this.link.write(batch, this.onWritten)
+    if (this.flight.isDue(this.bytesOut)) this.onPingDue()
     if (this.waiters.length > 0) this.admitWaiters()
   }
 
@@ -314,6 +341,11 @@ export class Outbox {
       this.untold = []
       for (const goOn of untold) goOn()
     }
+  }
+
+  /** Data waits for the other end to have read what is under way; not where this is all that will be written. */
+  private get isFlightFull(): boolean {
+    return this.finishing === undefined && this.flight.isFull(this.bytesOut)
   }
 
   private nextBatch(): ReadonlyArray<Uint8Array> {
@@ -338,7 +370,7 @@ export class Outbox {
       this.framesOut++
       take(frame)
     }
-    while (hasRoom() && !this.parked) {
+    while (hasRoom() && !this.parked && !this.isFlightFull) {
       const next = this.data.peek()
       // A long frame starts a write of its own, so that a write is never much more than a slice.
       if (next === undefined || (bytes > 0 && bytes + next.frame.length > sliceBytes)) break

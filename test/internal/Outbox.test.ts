@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Frame from "../../src/Frame.js"
+import { windowBytes } from "../../src/internal/Flight.js"
 import { cutBytes, Outbox, sliceBytes } from "../../src/internal/Outbox.js"
 import type { OutboxLimits } from "../../src/internal/Outbox.js"
 import { ManualLink, takeAll, turn } from "../utils/ManualLink.js"
@@ -13,7 +14,7 @@ const wide: OutboxLimits = { messages: 1_000, bytes: 10_000_000 }
 
 const make = (limits: OutboxLimits = wide, onControlRoom: () => void = () => {}) => {
   const link = new ManualLink()
-  return { link, outbox: new Outbox(link, limits, onControlRoom) }
+  return { link, outbox: new Outbox(link, limits, onControlRoom, () => {}) }
 }
 
 /** Which fills were written, each run of equal bytes once. */
@@ -326,7 +327,12 @@ describe("Outbox chunks", () => {
     const written: Array<ReadonlyArray<Uint8Array>> = []
     const link = new ManualLink()
     link.write = (chunks) => void written.push(chunks)
-    const outbox = new Outbox(link, wide, () => {})
+    const outbox = new Outbox(
+      link,
+      wide,
+      () => {},
+      () => {}
+    )
     const memory = Uint8Array.from({ length: 40 }, (_, i) => i)
     const parts = [
       memory.subarray(0, 5),
@@ -352,7 +358,12 @@ describe("Outbox of texts", () => {
     const written: Array<ReadonlyArray<Uint8Array>> = []
     const link = new ManualLink()
     link.write = (chunks) => void written.push(chunks)
-    const outbox = new Outbox(link, wide, () => {})
+    const outbox = new Outbox(
+      link,
+      wide,
+      () => {},
+      () => {}
+    )
     const texts = ["a", "é", "c", "d"].map((json) => new Frame.Text(json))
     const [a, b, c, d] = texts as [Frame.Text, Frame.Text, Frame.Text, Frame.Text]
     for (const part of [a, b, frame(5), c]) outbox.offer({ frame: part, id: undefined })
@@ -687,5 +698,97 @@ describe("Outbox, any course of events", () => {
       ),
       { numRuns: 150 }
     )
+  })
+})
+
+describe("Outbox and what is under way", () => {
+  /** An outbox whose pings are one byte `2`, behind which `windowBytes` have been written and no answer has come. */
+  const filled = async () => {
+    const link = new ManualLink()
+    let pings = 0
+    const outbox: Outbox = new Outbox(
+      link,
+      wide,
+      () => {},
+      () => {
+        pings++
+        outbox.offerPing(frame(1, 2))
+      }
+    )
+    const send = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) outbox.offer(message(sliceBytes))
+      await takeAll(link)
+    }
+    // The first answer comes at once: nothing was in its way.
+    await send((2 * windowBytes) / sliceBytes)
+    outbox.onAnswered(1)
+    await send((4 * windowBytes) / sliceBytes)
+    return { link, outbox, pings: () => pings, send }
+  }
+
+  it("is not bounded where no ping has been answered yet", async () => {
+    const link = new ManualLink()
+    const outbox: Outbox = new Outbox(
+      link,
+      wide,
+      () => {},
+      () => outbox.offerPing(frame(1, 2))
+    )
+    for (let i = 0; i < 140; i++) outbox.offer(message(sliceBytes))
+    await takeAll(link)
+    assert.strictEqual(link.written.length, 140 * sliceBytes + 1)
+  })
+
+  it("asks how far the other end is, once, and stops until it says so", async () => {
+    const { link, outbox, pings } = await filled()
+    assert.strictEqual(pings(), 2)
+    const behind = link.written.length - link.written.lastIndexOf(2)
+    // All that was written before the first answer had come at once.
+    assert.isAtLeast(behind, windowBytes)
+    assert.isAtMost(behind, 3 * windowBytes + sliceBytes)
+    assert.isAbove(outbox.queued, 0)
+    assert.isFalse(outbox.isWriting)
+  })
+
+  it("goes on when it is answered, behind the next ping", async () => {
+    const { link, outbox, pings } = await filled()
+    const [queued, before] = [outbox.queued, link.written.length]
+    outbox.onAnswered(50)
+    await takeAll(link)
+    assert.isBelow(outbox.queued, queued)
+    assert.strictEqual(pings(), 3)
+    assert.isAbove(link.written.lastIndexOf(2), before - 1)
+  })
+
+  it("writes frames of the protocol all the same", async () => {
+    const { link, outbox } = await filled()
+    const before = link.written.length
+    outbox.offerControl(frame(7, 3))
+    await takeAll(link)
+    assert.deepStrictEqual([...link.written.subarray(before)], [3, 3, 3, 3, 3, 3, 3])
+  })
+
+  it("is not bounded where pings are not answered any more, until one is", async () => {
+    const { link, outbox, send } = await filled()
+    outbox.onUnanswered()
+    await takeAll(link)
+    assert.strictEqual(outbox.queued, 0)
+    outbox.onAnswered(1_000)
+    const before = link.written.length
+    await send(100)
+    assert.isAbove(outbox.queued, 0)
+    assert.isAtMost(link.written.length - before, 2 * windowBytes)
+  })
+
+  it("is not bounded where no more will follow", async () => {
+    const { link, outbox } = await filled()
+    let done = false
+    outbox.finish(frame(1, 9), () => {
+      done = true
+    })
+    await takeAll(link)
+    assert.isTrue(done)
+    assert.strictEqual(outbox.queued, 0)
+    assert.strictEqual(link.written.at(-1), 9)
   })
 })

@@ -54,7 +54,8 @@ const connectionOver = (link: Link): Connection => {
       inbound: { messages: 256, bytes: 4_194_304 },
       closeTimeout: 2_000
     },
-    deadlines
+    deadlines,
+    ping: (seq) => Frame.encode(`{"ping":${seq}}`)
   })
   connection.attach(5_000, () => {})
   connection.open(

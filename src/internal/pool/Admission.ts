@@ -103,12 +103,15 @@ export const make = (state: State, faults: Faults, owner: Owner): Admission => {
     }
   }
 
+  const ping = (seq: number) => node.control("HEARTBEAT", { kind: "ping", seq })
+
   const begin: Admission["begin"] = (link, dialed, prepare) => {
     const connection = new Connection({
       link,
       owner,
       settings: state.connectionSettings,
       deadlines,
+      ping,
       ...(dialed === undefined ? {} : { dialed })
     })
     prepare?.(connection)

@@ -110,16 +110,19 @@ export class Outbox {
 
   /**
    * Whether a slice waits for nothing but the link telling that the one before it is taken, which it is: messages that are
-   * made before that only wait in memory instead of being written while the processor has them at hand.
+   * made before that only wait in memory instead of being written while the processor has them at hand. Or for the other
+   * end, which is behind: its word is heard when the event loop has its turn.
    */
   get isAhead(): boolean {
-    return this.writing && this.dataBytes >= sliceBytes && this.link.isTaken === true
+    return this.dataBytes >= sliceBytes && (this.writing ? this.link.isTaken === true : this.isFlightFull)
   }
 
-  /** Calls `goOn` once the link has told so and what waited is on its way; at once where it is not ahead. */
+  /** Calls `goOn` once the link has told so and what waited is on its way, or could have; at once where it is not ahead. */
   onTold(goOn: () => void): void {
-    if (this.isAhead) this.untold.push(goOn)
-    else goOn()
+    if (!this.isAhead) goOn()
+    else if (this.writing) this.untold.push(goOn)
+    else if (this.link.whenIdle === undefined) soon(goOn)
+    else this.link.whenIdle(goOn)
   }
 
   get isParked(): boolean {

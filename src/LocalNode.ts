@@ -28,10 +28,10 @@ import { NodeIdentity } from "./NodeIdentity.js"
  * @category models
  */
 export interface Routing {
-  readonly recipient?: NodeId.NodeId
-  readonly ttl?: number
-  readonly replyTo?: string
-  readonly expectsReply?: true
+  readonly recipient?: NodeId.NodeId | undefined
+  readonly ttl?: number | undefined
+  readonly replyTo?: string | undefined
+  readonly expectsReply?: true | undefined
 }
 
 /**
@@ -106,8 +106,21 @@ export const make = Effect.gen(function* () {
   }
 
   const compose = (type: string, payload: JsonObject, routing?: Routing): Envelope => {
-    const envelope: Envelope = { type, id: nextId(), sender: id, timestamp: now(), ...routing, payload }
-    return signatures === undefined || routing?.ttl === undefined ? envelope : signatures.sign(envelope)
+    if (routing === undefined) return { type, id: nextId(), sender: id, timestamp: now(), payload }
+    const { expectsReply, recipient, replyTo, ttl } = routing
+    // Member by member: a spread adds them one at a time, outside of compiled code.
+    const envelope: Envelope = {
+      type,
+      id: nextId(),
+      sender: id,
+      timestamp: now(),
+      recipient,
+      ttl,
+      replyTo,
+      expectsReply,
+      payload
+    }
+    return signatures === undefined || ttl === undefined ? envelope : signatures.sign(envelope)
   }
 
   return LocalNode.of({

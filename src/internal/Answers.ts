@@ -48,7 +48,7 @@ export const make = (options: {
   const backTo = ({ id, sender, ttl }: Envelope): Routing => ({
     replyTo: id,
     recipient: sender,
-    ...(ttl === undefined ? {} : { ttl: broadcastTtl })
+    ttl: ttl === undefined ? undefined : broadcastTtl
   })
 
   /** The connection that has taken the place of one to the same node, or that one itself. */

@@ -19,7 +19,7 @@
 import * as Either from "effect/Either"
 import * as ParseResult from "effect/ParseResult"
 import * as Schema from "effect/Schema"
-import { sameBothWays } from "./internal/PlainStruct.js"
+import { sameAndCarried, sameBothWays } from "./internal/PlainStruct.js"
 import * as Message from "./Message.js"
 import type { NodeId } from "./NodeId.js"
 
@@ -61,9 +61,9 @@ const describing = <A>(either: Either.Either<A, ParseResult.ParseIssue>): Either
 
 const encodeObject = <A, I>(schema: Schema.Schema<A, I>) => {
   const encode = ParseResult.encodeEither(schema)
-  const isSame = sameBothWays(schema.ast)
+  const isSame = sameAndCarried(schema.ast)
   return (value: A): Either.Either<Message.JsonObject, string> => {
-    if (isSame?.(value) === true) return encodeJson(value as Message.JsonObject)
+    if (isSame?.(value) === true) return Either.right(value as Message.JsonObject)
     const encoded = describing(encode(value) as Either.Either<unknown, ParseResult.ParseIssue>)
     if (Either.isLeft(encoded)) return Either.left(encoded.left)
     const fault = Message.payloadFault(encoded.right)

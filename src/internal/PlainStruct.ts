@@ -6,6 +6,7 @@
  * @internal
  */
 import * as SchemaAST from "effect/SchemaAST"
+import { hasLoneSurrogate } from "./Json.js"
 
 interface Member {
   readonly name: string
@@ -39,6 +40,7 @@ const membersOf = (ast: SchemaAST.AST): ReadonlyArray<Member> | undefined => {
     if (type === undefined || isOptional || !isReadonly || typeof name !== "string" || hasAnnotations(property)) {
       return undefined
     }
+    if (hasLoneSurrogate(name)) return undefined
     members.push({ name, type })
   }
   return members.length > 0 ? members : undefined
@@ -50,17 +52,28 @@ const membersOf = (ast: SchemaAST.AST): ReadonlyArray<Member> | undefined => {
  */
 export const sameBothWays = (ast: SchemaAST.AST): ((value: unknown) => boolean) | undefined => {
   const members = membersOf(ast)
-  return members && ((value) => hasExactly(value, members))
+  return members && ((value) => hasExactly(value, members, isAny))
 }
 
-const hasExactly = (value: unknown, members: ReadonlyArray<Member>): boolean => {
+/** The same for what JSON carries to the other end as it is, besides. */
+export const sameAndCarried = (ast: SchemaAST.AST): ((value: unknown) => boolean) | undefined => {
+  const members = membersOf(ast)
+  return members && ((value) => hasExactly(value, members, isCarried))
+}
+
+const isAny = (): boolean => true
+
+const isCarried = (member: unknown): boolean =>
+  typeof member === "string" ? !hasLoneSurrogate(member) : typeof member !== "number" || Number.isFinite(member)
+
+const hasExactly = (value: unknown, members: ReadonlyArray<Member>, isRight: (member: unknown) => boolean): boolean => {
   if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false
   let count = 0
   for (const _ in value) count++
   if (count !== members.length) return false
   for (const { name, type } of members) {
-    if (typeof (value as { readonly [member: string]: unknown })[name] !== type || !Object.hasOwn(value, name))
-      return false
+    const member = (value as { readonly [member: string]: unknown })[name]
+    if (typeof member !== type || !Object.hasOwn(value, name) || !isRight(member)) return false
   }
   return true
 }

@@ -1,7 +1,7 @@
 /**
- * The frames of this node's own messages. Those of one type that are made within a millisecond have all in common but
- * their ids and payloads: what stands around these is put together once, which is worth a sixth of the writing. That is
- * done at the second of them: what a connection is made and closed with is most often alone of its kind.
+ * The frames of this node's own messages. Those of one type, or the answers to one node, have all in common but their ids,
+ * times and payloads: what stands around these is put together once, which is worth a sixth of the writing. That is done at
+ * the second of them: what a connection is made and closed with is most often alone of its kind.
  *
  * @internal
  */
@@ -53,17 +53,26 @@ const partsOf = (payload: JsonObject, before: string): Array<string> => {
   return parts
 }
 
+/** Whether an id, which is printable ASCII, is the same within a JSON string. */
+const standsForItself = (id: string): boolean => !id.includes('"') && !id.includes("\\")
+
 const beforePayload = (envelope: Envelope): string => Message.encodeOwn(envelope, "").slice(0, -1)
 
 export class OwnTexts {
   private type = ""
   private sender: NodeId | undefined
-  private timestamp = ""
+  private recipient: NodeId | undefined
   private ttl: number | undefined
+  private isReply = false
   private expectsReply: true | undefined
-  /** What stands around the ids and payloads of these is put together. */
+  /** What stands around the ids, times and payloads of these is put together. */
   private isLearned = false
   private beforeId = ""
+  private beforeTime = ""
+  private afterTime = ""
+  private afterReplyTo = ""
+  /** The time of the last, and what stands around it. */
+  private timestamp = ""
   private afterId = ""
 
   /** The frame of what {@link Message.encodeOwn} gives: in bytes where it holds a long string that needs no escapes. */
@@ -82,35 +91,49 @@ export class OwnTexts {
   /** What stands before the payload, of one that is not the first of its kind. */
   private before(envelope: Envelope): string | undefined {
     const { expectsReply, id, recipient, replyTo, sender, signature, timestamp, ttl, type } = envelope
-    if (recipient !== undefined || replyTo !== undefined || signature !== undefined) return undefined
+    if (signature !== undefined || (replyTo !== undefined && !standsForItself(replyTo))) return undefined
     const isKnown =
       type === this.type &&
-      timestamp === this.timestamp &&
       ttl === this.ttl &&
       expectsReply === this.expectsReply &&
-      sender === this.sender
+      sender === this.sender &&
+      recipient === this.recipient &&
+      (replyTo !== undefined) === this.isReply
     if (!isKnown) {
       this.note(envelope)
       return undefined
     }
     if (!this.isLearned) this.learn(envelope)
-    return this.beforeId + id + this.afterId
+    if (timestamp !== this.timestamp) {
+      this.timestamp = timestamp
+      this.afterId = this.beforeTime + timestamp + this.afterTime
+    }
+    const before = this.beforeId + id + this.afterId
+    return replyTo === undefined ? before : before + replyTo + this.afterReplyTo
   }
 
-  private note({ expectsReply, sender, timestamp, ttl, type }: Envelope): void {
+  private note({ expectsReply, recipient, replyTo, sender, ttl, type }: Envelope): void {
     this.type = type
     this.sender = sender
-    this.timestamp = timestamp
+    this.recipient = recipient
     this.ttl = ttl
+    this.isReply = replyTo !== undefined
     this.expectsReply = expectsReply
     this.isLearned = false
   }
 
   private learn(envelope: Envelope): void {
-    const text = beforePayload({ ...envelope, id: "" })
-    const idAt = text.indexOf(`"id":"`) + 6
+    const text = beforePayload({ ...envelope, id: "", timestamp: "", ...(this.isReply ? { replyTo: "" } : {}) })
+    const idAt = endOf(text, `"id":"`)
+    const timeAt = endOf(text, `"timestamp":"`)
+    const replyToAt = this.isReply ? endOf(text, `"replyTo":"`) : text.length
     this.beforeId = text.slice(0, idAt)
-    this.afterId = text.slice(idAt)
+    this.beforeTime = text.slice(idAt, timeAt)
+    this.afterTime = text.slice(timeAt, replyToAt)
+    this.afterReplyTo = text.slice(replyToAt)
+    this.timestamp = ""
     this.isLearned = true
   }
 }
+
+const endOf = (text: string, part: string): number => text.indexOf(part) + part.length

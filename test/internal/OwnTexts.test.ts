@@ -28,7 +28,7 @@ const envelopes: fc.Arbitrary<Message.Envelope> = fc.record(
     ) as fc.Arbitrary<Message.JsonObject>,
     recipient: fc.constant(NodeId.make("node-c")),
     ttl: fc.constantFrom(0, 8),
-    replyTo: fc.constant('a"b'),
+    replyTo: fc.constantFrom("5f0d-7", "5f0d-8", 'a"b', "a\\b"),
     expectsReply: fc.constant(true as const),
     signature: fc.constant({ key: "MCow", value: "c2ln" })
   },

@@ -93,17 +93,19 @@ export type Frame = Uint8Array | Text
 const slabBytes = 8192
 const smallBytes = 2048
 
-let slab = new Uint8Array(slabBytes)
+let slab = new ArrayBuffer(slabBytes)
 let slabUsed = 0
 
 /** So many bytes that are nobody's yet. */
 const reserve = (bytes: number): Uint8Array => {
   if (bytes > smallBytes) return uninitialized(bytes)
   if (slabUsed + bytes > slabBytes) {
-    slab = new Uint8Array(slabBytes)
+    slab = new ArrayBuffer(slabBytes)
     slabUsed = 0
   }
-  return slab.subarray(slabUsed, (slabUsed += bytes))
+  const frames = new Uint8Array(slab, slabUsed, bytes)
+  slabUsed += bytes
+  return frames
 }
 
 const closingBrace = 0x7d
@@ -198,10 +200,6 @@ export const encodePlain = (parts: ReadonlyArray<string>): Uint8Array | undefine
 
 const nothing = new Uint8Array(0)
 
-/** A platform's own kind of array, as Node's `Buffer`, takes twice as long to make the view of each body. */
-const plainly = (chunk: Uint8Array): Uint8Array =>
-  chunk.constructor === Uint8Array ? chunk : new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.length)
-
 /**
  * Finds the frames in a stream of bytes. {@link Decoder.push} gives it bytes as they come, {@link Decoder.next} takes
  * out one body at a time; who stops taking stops the work. Between the two it holds at most one unfinished frame, grown
@@ -218,6 +216,9 @@ export class Decoder {
   maxBytes: number
 
   #chunk: Uint8Array = nothing
+  // Where the chunk lies: asked of each chunk once.
+  #memory: ArrayBufferLike = nothing.buffer
+  #memoryOffset = 0
   #offset = 0
   // Chunks pushed before the current one was used up.
   #waiting: Array<Uint8Array> = []
@@ -245,13 +246,8 @@ export class Decoder {
   push(chunk: Uint8Array): void {
     if (chunk.length === 0 || this.#discarding || this.#fault !== undefined) return
     this.#buffered += chunk.length
-    const plain = plainly(chunk)
-    if (this.#offset === this.#chunk.length && this.#waiting.length === 0) {
-      this.#chunk = plain
-      this.#offset = 0
-    } else {
-      this.#waiting.push(plain)
-    }
+    if (this.#offset === this.#chunk.length && this.#waiting.length === 0) this.#take(chunk)
+    else this.#waiting.push(chunk)
   }
 
   /**
@@ -301,9 +297,20 @@ export class Decoder {
     this.#release()
   }
 
-  #release(): void {
-    this.#chunk = nothing
+  #take(chunk: Uint8Array): void {
+    this.#chunk = chunk
+    this.#memory = chunk.buffer
+    this.#memoryOffset = chunk.byteOffset
     this.#offset = 0
+  }
+
+  /** Part of the chunk. That of a platform's own kind of array, as Node's `Buffer`, would take twice as long to make. */
+  #part(start: number, end: number): Uint8Array {
+    return new Uint8Array(this.#memory, this.#memoryOffset + start, end - start)
+  }
+
+  #release(): void {
+    this.#take(nothing)
     this.#waiting = []
     this.#buffered = 0
     this.#headerRead = 0
@@ -322,8 +329,7 @@ export class Decoder {
   #nextChunk(): boolean {
     const chunk = this.#waiting.shift()
     // A chunk used up is let go even where none follows.
-    this.#chunk = chunk ?? nothing
-    this.#offset = 0
+    this.#take(chunk ?? nothing)
     return chunk !== undefined
   }
 
@@ -350,11 +356,11 @@ export class Decoder {
     if (this.#filled === 0 && this.#chunk.length - start >= length) {
       this.#offset = start + length
       this.#delivered()
-      return this.#chunk.subarray(start, start + length)
+      return this.#part(start, start + length)
     }
     const end = Math.min(this.#chunk.length, start + length - this.#filled)
     const filled = this.#filled + end - start
-    const part = this.#chunk.subarray(start, end)
+    const part = this.#part(start, end)
     this.#offset = end
     if (this.#filled === 0) {
       this.#begun = part

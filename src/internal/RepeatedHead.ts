@@ -16,6 +16,12 @@ import * as json from "./Json.js"
 import { isTimestamp } from "./Timestamp.js"
 import { asciiText, utf8Text } from "./Utf8.js"
 
+/**
+ * A body up to so long is copied to one place and read there. Of a message that comes alone, in memory of its own, a view is
+ * made for nothing else: that takes several calls out of compiled code.
+ */
+const nearBytes = 512
+
 /** An id may differ from the one before in so many of its last characters. */
 const maxTail = 12
 
@@ -90,11 +96,11 @@ interface Head {
 const standsForItself = (unit: number): boolean => unit > 0x20 && unit <= 0x7e && unit !== quote && unit !== backslash
 
 /** The id whose first characters, which are known, end at `from`; `undefined`: it is longer, or not valid as it stands. */
-const idTo = (body: Uint8Array, from: number, known: number): string | undefined => {
+const idTo = (bytes: Uint8Array, from: number, known: number): string | undefined => {
   let at = from
-  for (const last = from + maxTail; at < last && standsForItself(body[at] ?? 0); at++);
+  for (const last = from + maxTail; at < last && standsForItself(bytes[at] ?? 0); at++);
   const units = known + at - from
-  return body[at] === quote && units > 0 && units <= 128 ? asciiText(body, from - known, at) : undefined
+  return bytes[at] === quote && units > 0 && units <= 128 ? asciiText(bytes, from - known, at) : undefined
 }
 
 /** How many characters of an id are likely to be those of the one before. */
@@ -113,31 +119,41 @@ export class RepeatedHead {
   private head: Head | undefined
   private last: Kind | undefined
   private readonly flat = new FlatObjects()
-  /** Of the memory that bodies lie in: those of one read share it. */
+  /** Where short bodies are read. What stands there behind one is of those before. */
+  private readonly near = new Uint8Array(nearBytes)
+  private readonly nearView = new DataView(this.near.buffer)
+  /** Of the memory that long bodies lie in: those of one read share it. */
   private view: DataView = new DataView(new ArrayBuffer(0))
 
   /** The envelope, if the body begins as the one remembered and is valid. */
   read(body: Uint8Array): Envelope | undefined {
     const { head } = this
     if (head === undefined) return undefined
-    const { byteOffset, length } = body
+    const { length } = body
+    if (length > nearBytes) return this.readAt(head, body, this.viewOf(body), length)
+    this.near.set(body)
+    return this.readAt(head, this.near, this.nearView, length)
+  }
+
+  /** The same of a body that is the first `length` of the bytes. */
+  private readAt(head: Head, bytes: Uint8Array, view: DataView, length: number): Envelope | undefined {
+    const { byteOffset } = bytes
     const { afterReplyTo, afterSignature, afterTime, beforeId, beforeTime, kind } = head
-    const view = this.viewOf(body)
     const end = byteOffset + length
     if (!beforeId.isAt(view, byteOffset, end)) return undefined
     let at = beforeId.length
-    const id = idTo(body, at, head.idBegin)
+    const id = idTo(bytes, at, head.idBegin)
     if (id === undefined) return undefined
     at += id.length - head.idBegin
     if (!beforeTime.isAt(view, byteOffset + at, end)) return undefined
     at += beforeTime.length
-    if (!head.time.isAt(view, byteOffset + at, end) && !takeTime(head, body, view, at)) return undefined
+    if (!head.time.isAt(view, byteOffset + at, end) && !takeTime(head, bytes, view, at, length)) return undefined
     at += head.time.length
     if (!afterTime.isAt(view, byteOffset + at, end)) return undefined
     at += afterTime.length
     let replyTo: string | undefined
     if (afterReplyTo !== undefined) {
-      replyTo = idTo(body, at, head.replyToBegin)
+      replyTo = idTo(bytes, at, head.replyToBegin)
       if (replyTo === undefined) return undefined
       at += replyTo.length - head.replyToBegin
       if (!afterReplyTo.isAt(view, byteOffset + at, end)) return undefined
@@ -145,17 +161,17 @@ export class RepeatedHead {
     }
     let signature: Signature | undefined
     if (afterSignature !== undefined) {
-      const value = plainText(body, at, at + kind.signatureUnits)
+      const value = at + kind.signatureUnits > length ? undefined : plainText(bytes, at, at + kind.signatureUnits)
       if (value === undefined) return undefined
       signature = { key: kind.key ?? "", value }
       at += kind.signatureUnits
       if (!afterSignature.isAt(view, byteOffset + at, end)) return undefined
       at += afterSignature.length
     }
-    if (at >= length || body[length - 1] !== closingBrace) return undefined
+    if (at >= length || bytes[length - 1] !== closingBrace) return undefined
     // A flat payload breaks no rule.
     const payload =
-      this.flat.read(body, view, at, length - 1) ?? payloadOf(body, at, length - 1, kind.ttl !== undefined)
+      this.flat.read(bytes, view, at, length - 1) ?? payloadOf(bytes, at, length - 1, kind.ttl !== undefined)
     if (payload === undefined) {
       // Those that follow are likely to be of the same kind.
       this.head = undefined
@@ -259,21 +275,20 @@ const headOf = (kind: Kind, envelope: Envelope, text: string, body: Uint8Array):
 }
 
 /** Whether another time stands there, which is remembered. */
-const takeTime = (head: Head, body: Uint8Array, view: DataView, at: number): boolean => {
+const takeTime = (head: Head, bytes: Uint8Array, view: DataView, at: number, length: number): boolean => {
   const end = at + head.time.length
-  if (end > body.length) return false
-  const text = utf8Text(body, at, end)
+  if (end > length) return false
+  const text = utf8Text(bytes, at, end)
   if (text === undefined || !isTimestamp(text)) return false
-  head.time.take(view, body.byteOffset + at)
+  head.time.take(view, bytes.byteOffset + at)
   head.timestamp = text
   return true
 }
 
 /** The text there, if all of its characters stand for themselves. */
-const plainText = (body: Uint8Array, from: number, to: number): string | undefined => {
-  if (to > body.length) return undefined
-  for (let at = from; at < to; at++) if (!standsForItself(body[at] ?? 0)) return undefined
-  return utf8Text(body, from, to)
+const plainText = (bytes: Uint8Array, from: number, to: number): string | undefined => {
+  for (let at = from; at < to; at++) if (!standsForItself(bytes[at] ?? 0)) return undefined
+  return utf8Text(bytes, from, to)
 }
 
 const envelopeOf = (

@@ -58,7 +58,15 @@ export const make = (host: string, port: number): PeerAddress => {
   const normal = normalizeHost(host)
   // A character has three bytes at most. Only what may be wrong is worth looking at with the schema, which takes far longer.
   const isFine = normal.length <= 84 && Number.isInteger(port) && port >= 0 && port <= 65535
-  return new PeerAddress({ host: normal, port }, isFine)
+  return isFine ? unchecked(normal, port) : new PeerAddress({ host: normal, port })
+}
+
+/** What the constructor makes, which looks for defaults each time, also where there are none and nothing is checked. */
+const unchecked = (host: string, port: number): PeerAddress => {
+  const address = Object.create(PeerAddress.prototype) as { -readonly [Name in keyof PeerAddress]: PeerAddress[Name] }
+  address.host = host
+  address.port = port
+  return address
 }
 
 /**
@@ -103,7 +111,7 @@ export const FromString: Schema.Schema<PeerAddress, string> = Schema.transformOr
  * @category guards
  */
 export const isLoopback = (host: string): boolean =>
-  host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(normalizeHost(host))
+  host === "127.0.0.1" || host === "localhost" || host === "::1" || /^127(?:\.\d{1,3}){3}$/.test(normalizeHost(host))
 
 /**
  * The part of the network that a host is in, by which whoever has many addresses is told from many who have one: of an IPv4

@@ -13,6 +13,7 @@ import type { Credentials } from "./Credentials.js"
 import * as Frame from "./Frame.js"
 import * as Deadlines from "./internal/Deadlines.js"
 import { OwnTexts } from "./internal/OwnTexts.js"
+import { timestampOf } from "./internal/Timestamp.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import * as Message from "./Message.js"
 import type { Signatures } from "./MessageSignature.js"
@@ -89,31 +90,20 @@ export const make = Effect.gen(function* () {
   const encodeOwn = (envelope: Envelope): Uint8Array => Frame.bytesOf(texts.of(envelope))
   let session = yield* NodeId.randomHex
   let made = 0
-  let timestampAt = -1
-  let timestamp = ""
 
   // Ids are never used twice, not even after a restart: the session is new each time.
   const nextId = (): string => `${session}-${(made++).toString(36)}`
 
-  // Many messages are made in one millisecond.
-  const now = (): string => {
-    const at = deadlines.wallNow()
-    if (at !== timestampAt) {
-      timestampAt = at
-      timestamp = new Date(at).toISOString()
-    }
-    return timestamp
-  }
-
   const compose = (type: string, payload: JsonObject, routing?: Routing): Envelope => {
-    if (routing === undefined) return { type, id: nextId(), sender: id, timestamp: now(), payload }
+    if (routing === undefined)
+      return { type, id: nextId(), sender: id, timestamp: timestampOf(deadlines.wallNow()), payload }
     const { expectsReply, recipient, replyTo, ttl } = routing
     // Member by member: a spread adds them one at a time, outside of compiled code.
     const envelope: Envelope = {
       type,
       id: nextId(),
       sender: id,
-      timestamp: now(),
+      timestamp: timestampOf(deadlines.wallNow()),
       recipient,
       ttl,
       replyTo,

@@ -4,6 +4,18 @@
  * @internal
  */
 
+let lastMillis = NaN
+let lastText = ""
+
+/** The time, milliseconds since the epoch, as the wire has it. Many are asked for in one millisecond, by many nodes. */
+export const timestampOf = (millis: number): string => {
+  if (millis !== lastMillis) {
+    lastText = new Date(millis).toISOString()
+    lastMillis = millis
+  }
+  return lastText
+}
+
 const daysInMonth = [0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31]
 
 const isLeapYear = (year: number): boolean => year % 4 === 0 && (year % 100 !== 0 || year % 400 === 0)

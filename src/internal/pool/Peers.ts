@@ -10,6 +10,7 @@ import type { Totals } from "../../NetworkStats.js"
 import type { NodeId } from "../../NodeId.js"
 import type { Peer } from "../../Peer.js"
 import type * as PeerBook from "../../PeerBook.js"
+import { timestampOf } from "../Timestamp.js"
 import { knownPeers } from "./State.js"
 import type { State } from "./State.js"
 
@@ -73,7 +74,7 @@ export const make = ({ all, book, slots }: State): Peers => {
       direction: record.direction,
       address: record.address,
       addresses: record.addresses,
-      since: new Date(record.since).toISOString(),
+      since: timestampOf(record.since),
       ...(record.agent === undefined ? {} : { agent: record.agent }),
       tags: record.tags,
       ...(trips === undefined || trips.count === 0

@@ -19,6 +19,7 @@ import { ConnectionPool } from "./ConnectionPool.js"
 import { RateLimit } from "./internal/RateLimit.js"
 import { sample } from "./internal/sample.js"
 import { soon } from "./internal/soon.js"
+import { timestampOf } from "./internal/Timestamp.js"
 import { LocalNode } from "./LocalNode.js"
 import type { Envelope, JsonObject } from "./Message.js"
 import { NetworkConfig } from "./NetworkConfig.js"
@@ -142,10 +143,12 @@ export const plan = (
   const { dialing, live, maxDials, now, overdue = 0, random, target } = view
   const outbound = view.outbound ?? []
   const reserved = view.outbound === undefined ? 0 : Math.floor(target * ownShare)
+  const missing = Math.max(target - live.size, reserved - outbound.length) + overdue
+  // Hints are for those that are missing.
+  if (missing <= 0 && HashMap.isEmpty(book.addresses)) return nobody
   const chosen: Array<Candidate> = []
   const taken = new Set<NodeId>()
   let nextAt = Infinity
-  const missing = Math.max(target - live.size, reserved - outbound.length) + overdue
   const wanted = (): number => Math.min(missing, maxDials) - dialing.size - chosen.length
   let parts: ReturnType<typeof partsOf> | undefined
   /** Where this node is, or will be, by its own choice: most often nobody is to be dialed, and this not looked at. */
@@ -434,9 +437,13 @@ export const make = Effect.gen(function* () {
     replyTo?: string
   ): void => {
     const room = (connection.identity?.maxMessageBytes ?? 0) - 1024
-    const lastSeen = entries.length === 0 ? "" : new Date(deadlines.wallNow()).toISOString()
+    const lastSeen = timestampOf(deadlines.wallNow())
     const peers = Payloads.fit(
-      entries.map((entry) => Object.assign({ lastSeen }, entry)),
+      entries.map((entry) => ({
+        lastSeen: entry.lastSeen ?? lastSeen,
+        id: entry.id,
+        addresses: entry.addresses
+      })),
       room
     )
     connection.sendAside(node.control("PEER_LIST", { kind, peers } as unknown as JsonObject, replyTo))
@@ -455,19 +462,26 @@ export const make = Effect.gen(function* () {
 
   /** Peers connected since the last announcement. */
   const fresh = new Set<NodeId>()
+  let isAnnouncing = false
 
   const announceLater = (id: NodeId): void => {
-    if (fresh.size === 0) deadlines.after(announceEvery, announce)
+    // The only one there is can be told of nobody; whoever comes next is told of it.
+    const isAlone = pool.unsafeLive().size < 2
+    if (isAlone) fresh.clear()
     fresh.add(id)
+    if (isAlone || isAnnouncing) return
+    isAnnouncing = true
+    deadlines.after(announceEvery, announce)
   }
 
   const announce = (): void => {
+    isAnnouncing = false
     const live = pool.unsafeLive()
     for (const id of fresh) if (!live.has(id)) fresh.delete(id)
     for (const [told, connection] of sample([...live], announceTo, random)) {
       // Nobody waits for an announcement: one that does not take what it asked for gets none.
       if (fresh.size === 0 || connection.outbox.isControlFull) continue
-      const news = PeerBook.known(book.get(), told, connection.remote, (all) => all.filter(({ id }) => fresh.has(id)))
+      const news = PeerBook.knownOf(book.get(), fresh, told, connection.remote)
       if (news.length > 0) tell(connection, "announce", news.slice(0, Payloads.maxPeerEntries))
     }
     fresh.clear()

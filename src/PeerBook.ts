@@ -12,6 +12,7 @@ import type { Identity } from "./Connection.js"
 import * as PeerIndex from "./internal/PeerIndex.js"
 import type { SyncRef } from "./internal/SyncRef.js"
 import * as SyncRefs from "./internal/SyncRef.js"
+import { timestampOf } from "./internal/Timestamp.js"
 import type { NodeId } from "./NodeId.js"
 import type { PeerEntry } from "./Payloads.js"
 import type { Direction, PeerStatus } from "./Peer.js"
@@ -191,6 +192,19 @@ const setTold = (state: State, id: NodeId, told: ReadonlyArray<Telling>): State 
     index: PeerIndex.setTold(state.index, before, told)
   }
 }
+
+/** The state to be changed by {@link setTold} alone, without a copy for each of many changes, until it is {@link closed}. */
+const opened = (state: State): State => ({
+  ...state,
+  hints: HashMap.beginMutation(state.hints),
+  index: PeerIndex.beginTold(state.index)
+})
+
+const closed = (state: State): State => ({
+  ...state,
+  hints: HashMap.endMutation(state.hints),
+  index: PeerIndex.endTold(state.index)
+})
 
 const isLive = (peer: PeerRecord): boolean => peer.status === "connected" || peer.status === "suspect"
 
@@ -629,6 +643,10 @@ export const hinted = (
 ): State => {
   let next = state
 
+  const set = (id: NodeId, told: ReadonlyArray<Telling>): void => {
+    next = setTold(next === state ? opened(state) : next, id, told)
+  }
+
   /** Whoever has told most gives way, if that is more than this one has. */
   const makeRoom = (): boolean => {
     const { byTeller } = next.index
@@ -641,7 +659,7 @@ export const hinted = (
       HashMap.findFirst(next.hints, ({ told }) => told.some((one) => one.teller === busiest))
     )
     if (given === undefined) return false
-    next = setTold(next, given[0], without(given[1].told, busiest))
+    set(given[0], without(given[1].told, busiest))
     return true
   }
 
@@ -668,12 +686,12 @@ export const hinted = (
       // What was tried stays until it is given up: nobody can have this node dial one address after the other.
       if (before.addresses.some((address) => HashMap.has(state.addresses, address.toString()))) continue
     } else if (next.index.tellings >= limits.hints && !makeRoom()) continue
-    next = setTold(next, entry.id, [
+    set(entry.id, [
       ...without(toldOf(next, entry.id), teller),
       group === undefined ? { teller, addresses } : { teller, group, addresses }
     ])
   }
-  return next
+  return next === state ? state : closed(next)
 }
 
 const without = (told: ReadonlyArray<Telling>, teller: NodeId): ReadonlyArray<Telling> =>
@@ -762,13 +780,38 @@ export const someKnown = (
   return entries
 }
 
+/**
+ * Those of the given nodes that it tells ({@link known}), without a look at all the others.
+ *
+ * @since 0.1.0
+ * @category accessors
+ */
+export const knownOf = (
+  state: State,
+  ids: Iterable<NodeId>,
+  told: NodeId,
+  toldAt: PeerAddress.PeerAddress
+): ReadonlyArray<PeerEntry> => {
+  const mayHear = PeerIndex.mayHear(toldAt.host)
+  const entries: Array<PeerEntry> = []
+  for (const id of ids) {
+    const peer = peerOf(state, id)
+    if (peer === undefined || id === told || !PeerIndex.isTellable(peer.status)) continue
+    if (peer.addresses.some(mayHear)) entries.push(entryOf(peer, mayHear))
+  }
+  return entries
+}
+
+/** Addresses told of a node. */
+const tellableAddresses = 8
+
 const entryOf = (peer: PeerRecord, mayHear: (address: PeerAddress.PeerAddress) => boolean): PeerEntry => {
   const { id } = peer
-  const addresses = peer.addresses
-    .filter(mayHear)
-    .slice(0, 8)
-    .map(({ host, port }) => ({ host, port }))
-  return isLive(peer) ? { id, addresses } : { id, addresses, lastSeen: new Date(peer.since).toISOString() }
+  const addresses: Array<{ readonly host: string; readonly port: number }> = []
+  for (const address of peer.addresses) {
+    if (mayHear(address) && addresses.push({ host: address.host, port: address.port }) === tellableAddresses) break
+  }
+  return isLive(peer) ? { id, addresses } : { id, addresses, lastSeen: timestampOf(peer.since) }
 }
 
 /**

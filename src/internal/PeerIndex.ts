@@ -46,8 +46,10 @@ export const empty: PeerIndex = {
   byGroup: HashMap.empty()
 }
 
-const getOr = <K, V>(map: HashMap.HashMap<K, V>, key: K, none: V): V =>
-  Option.getOrElse(HashMap.get(map, key), () => none)
+const getOr = <K, V>(map: HashMap.HashMap<K, V>, key: K, none: V): V => {
+  const found = HashMap.get(map, key)
+  return Option.isSome(found) ? found.value : none
+}
 
 const none: ReadonlyArray<never> = []
 
@@ -183,6 +185,19 @@ const counted = <K>(counts: HashMap.HashMap<K, number>, key: K, by: number): Has
   const count = getOr(counts, key, 0) + by
   return count === 0 ? HashMap.remove(counts, key) : HashMap.set(counts, key, count)
 }
+
+/** Many changes of what is told begin, up to {@link endTold}: none of them needs a copy. */
+export const beginTold = (index: PeerIndex): PeerIndex => ({
+  ...index,
+  byTeller: HashMap.beginMutation(index.byTeller),
+  byGroup: HashMap.beginMutation(index.byGroup)
+})
+
+export const endTold = (index: PeerIndex): PeerIndex => ({
+  ...index,
+  byTeller: HashMap.endMutation(index.byTeller),
+  byGroup: HashMap.endMutation(index.byGroup)
+})
 
 /** What is told of a node has changed. */
 export const setTold = (index: PeerIndex, before: ReadonlyArray<Telling>, after: ReadonlyArray<Telling>): PeerIndex => {

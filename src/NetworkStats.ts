@@ -99,7 +99,9 @@ const totalNames = ["messagesIn", "messagesOut", "bytesIn", "bytesOut"] as const
 export class Stats {
   private readonly counted = new Map<CountName, number>()
   private readonly failed = new Map<string, number>()
-  private readonly published = new Map<string, number>()
+  private readonly publishedTotals = new Map<keyof Totals, number>()
+  private readonly publishedCounts = new Map<CountName, number>()
+  private readonly publishedErrors = new Map<string, number>()
   /** Undefined before the first time. */
   private openConnections: number | undefined
   private readonly meters = {
@@ -138,25 +140,29 @@ export class Stats {
   publish(now: number, totals: Totals, open: number): void {
     for (const name of totalNames) {
       this.meters[name].sample(now, totals[name])
-      this.increase(name, totals[name], () => directed[name])
+      const by = this.unpublished(this.publishedTotals, name, totals[name])
+      if (by > 0) directed[name].unsafeUpdate(by, [])
     }
     for (const [name, total] of this.counted) {
-      this.increase(name, total, () => Metric.tagged(outcomes, "reason", name))
+      const by = this.unpublished(this.publishedCounts, name, total)
+      if (by > 0) Metric.tagged(outcomes, "reason", name).unsafeUpdate(by, [])
     }
-    for (const [tag, total] of this.failed)
-      this.increase(`error ${tag}`, total, () => Metric.tagged(errors, "tag", tag))
+    for (const [tag, total] of this.failed) {
+      const by = this.unpublished(this.publishedErrors, tag, total)
+      if (by > 0) Metric.tagged(errors, "tag", tag).unsafeUpdate(by, [])
+    }
     // The gauge is the sum over the nodes of the process.
     if (open === this.openConnections) return
     connections.unsafeModify(open - (this.openConnections ?? 0), [])
     this.openConnections = open
   }
 
-  /** Most often nothing has changed: the counter is made only where something has. */
-  private increase(name: string, total: number, counter: () => Metric.Metric.Counter<number>): void {
-    const before = this.published.get(name) ?? 0
-    if (total <= before) return
-    counter().unsafeUpdate(total - before, [])
-    this.published.set(name, total)
+  /** How much more it is than was published; it is then published. */
+  private unpublished<Name>(published: Map<Name, number>, name: Name, total: number): number {
+    const by = total - (published.get(name) ?? 0)
+    // Most often nothing has changed.
+    if (by > 0) published.set(name, total)
+    return by
   }
 }
 

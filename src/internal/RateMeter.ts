@@ -39,7 +39,10 @@ export class RateMeter {
     if (newest !== undefined && total < newest.total) this.points = []
     const before = this.points.at(-2)
     const spacing = this.windowMillis / pointsPerWindow
-    const replaces = this.points.at(-1)?.at === nowMillis || (before !== undefined && nowMillis - before.at < spacing)
+    // While nothing is counted, as most of the time at most nodes, two points say all.
+    const isFlat = before?.total === total
+    const replaces =
+      isFlat || this.points.at(-1)?.at === nowMillis || (before !== undefined && nowMillis - before.at < spacing)
     if (replaces) this.points.pop()
     this.points.push({ at: nowMillis, total })
     this.dropBefore(nowMillis - this.windowMillis)

@@ -701,31 +701,31 @@ describe("Outbox, any course of events", () => {
   })
 })
 
-describe("Outbox and what is under way", () => {
-  /** An outbox whose pings are one byte `2`, behind which `windowBytes` have been written and no answer has come. */
-  const filled = async () => {
-    const link = new ManualLink()
-    let pings = 0
-    const outbox: Outbox = new Outbox(
-      link,
-      wide,
-      () => {},
-      () => {
-        pings++
-        outbox.offerPing(frame(1, 2))
-      }
-    )
-    const send = async (count: number): Promise<void> => {
-      for (let i = 0; i < count; i++) outbox.offer(message(sliceBytes))
-      await takeAll(link)
+/** An outbox whose pings are one byte `2`, behind which `windowBytes` have been written and no answer has come. */
+const filled = async () => {
+  const link = new ManualLink()
+  let pings = 0
+  const outbox: Outbox = new Outbox(
+    link,
+    wide,
+    () => {},
+    () => {
+      pings++
+      outbox.offerPing(frame(1, 2))
     }
-    // The first answer comes at once: nothing was in its way.
-    await send((2 * windowBytes) / sliceBytes)
-    outbox.onAnswered(1)
-    await send((4 * windowBytes) / sliceBytes)
-    return { link, outbox, pings: () => pings, send }
+  )
+  const send = async (count: number): Promise<void> => {
+    for (let i = 0; i < count; i++) outbox.offer(message(sliceBytes))
+    await takeAll(link)
   }
+  // The first answer comes at once: nothing was in its way.
+  await send((2 * windowBytes) / sliceBytes)
+  outbox.onAnswered(1)
+  await send((4 * windowBytes) / sliceBytes)
+  return { link, outbox, pings: () => pings, send }
+}
 
+describe("Outbox and what is under way", () => {
   it("is not bounded where no ping has been answered yet", async () => {
     const link = new ManualLink()
     const outbox: Outbox = new Outbox(

@@ -220,7 +220,7 @@ export const make = (
   return { encodeFor, enqueue, wait, hand, handAll, fanOut }
 }
 
-/** What a sender is held up for that is faster than its link tells of what is taken: never for a slow peer. */
+/** What a sender is held up for that is faster than its link tells of what is taken: for a slow peer no longer than a turn. */
 const afterTold = ({ outbox }: Connection): Effect.Effect<void> =>
   Effect.async((resume) => outbox.onTold(() => resume(Effect.void)))
 

@@ -780,6 +780,27 @@ describe("Outbox and what is under way", () => {
     assert.isAtMost(link.written.length - before, 2 * windowBytes)
   })
 
+  it("has a sender wait for a turn of the event loop, in which the answer may come, and no longer", async () => {
+    const { link, outbox } = await filled()
+    assert.isTrue(outbox.isAhead)
+    const idle: Array<() => void> = []
+    link.whenIdle = (run) => void idle.push(run)
+    let goneOn = 0
+    outbox.onTold(() => goneOn++)
+    await turn()
+    assert.strictEqual(goneOn, 0)
+    for (const run of idle) run()
+    assert.strictEqual(goneOn, 1)
+    link.whenIdle = undefined
+    outbox.onTold(() => goneOn++)
+    await turn()
+    assert.strictEqual(goneOn, 2)
+    assert.isTrue(outbox.isAhead)
+    outbox.onUnanswered()
+    await takeAll(link)
+    assert.isFalse(outbox.isAhead)
+  })
+
   it("is not bounded where no more will follow", async () => {
     const { link, outbox } = await filled()
     let done = false

@@ -377,8 +377,8 @@ const longestPause = 100
 /** Lists that a peer gets within a second; what it asks for beyond is answered with an empty one. */
 const listsPerSecond = 4
 
-/** Entries asked for. */
-const listLimit = 32
+/** Entries asked for: more than there are places for, so that some may be gone, but not many times more. */
+const listLimit = (targetPeers: number): number => Math.min(32, Math.max(8, 2 * targetPeers))
 
 /** Peers that are told of one just connected, and how often, milliseconds. */
 const announceTo = 8
@@ -403,6 +403,7 @@ export const make = Effect.gen(function* () {
   const stats = yield* NetworkStats
   const transport = yield* Transport
   const { deadlines, random } = node
+  const limit = listLimit(config.targetPeers)
   const limits: PeerBook.Limits = {
     peers: Infinity,
     hints: config.maxHints,
@@ -419,7 +420,7 @@ export const make = Effect.gen(function* () {
   // --- Lists ---
 
   const ask = (connection: Connection): void => {
-    const request = node.compose("PEER_LIST", { kind: "request", limit: listLimit })
+    const request = node.compose("PEER_LIST", { kind: "request", limit })
     const open = questions.get(connection) ?? new Set()
     questions.set(connection, open)
     for (const oldest of open) {

@@ -645,7 +645,7 @@ describe("Discovery", () => {
       const peer = yield* meet("a", "peer")
       assert.deepStrictEqual(
         peer.of("PEER_LIST", "request").map(({ payload }) => payload),
-        [{ kind: "request", limit: 32 }]
+        [{ kind: "request", limit: 8 }]
       )
       peer.say("PEER_LIST", { kind: "response", peers: [entry("unasked")] })
       peer.say("PEER_LIST", { kind: "response", peers: [entry("unasked")] }, { replyTo: "m-unknown" })

@@ -22,6 +22,7 @@ import type * as Frame from "./Frame.js"
 import { type Handler, refusalOf, type Refused } from "./Handler.js"
 import * as Answers from "./internal/Answers.js"
 import * as Deliveries from "./internal/Delivery.js"
+import type { Outgoing } from "./internal/Outbox.js"
 import * as Requests from "./internal/Requests.js"
 import { nextHops, Routes } from "./internal/Routes.js"
 import { SeenMemory } from "./internal/SeenMemory.js"
@@ -326,10 +327,11 @@ export const make = Effect.gen(function* () {
     const hops = hopsOf(envelope, connection.identity?.id)
     if (hops.length === 0) return false
     const frame = node.encode({ ...envelope, ttl: (envelope.ttl ?? 1) - 1 })
+    const message: Outgoing = hops.length > 1 ? { frame, id: undefined, isShared: true } : { frame, id: undefined }
     let isPassed = false
     for (const next of hops) {
       if (!Sending.fits(next, frame)) stats.count("tooLarge")
-      else if (next.outbox.offer({ frame, id: undefined })) {
+      else if (next.outbox.offer(message)) {
         isPassed = true
         stats.count("relayed")
       } else stats.count("relaySkipped")

@@ -24,7 +24,7 @@ export class Flight {
   /** Who has answered no ping yet may never do so. */
   private limit = Infinity
 
-  /** Whether the other end is to be asked how far it is. `written`: bytes so far. */
+  /** Whether the other end is to be asked how far it is. `written`: bytes so far, of what is counted. */
   isDue(written: number): boolean {
     return this.isAnswered && written - this.mark >= dueBytes
   }

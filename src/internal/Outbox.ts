@@ -15,6 +15,11 @@ import { soon } from "./soon.js"
 export interface Outgoing {
   readonly frame: Frame.Frame
   readonly id: string | undefined
+  /**
+   * It goes to many: neither held back for what one of them has not read yet, nor counted there. Written to all in turn,
+   * what waits for each is joined once and at hand; one at a time that takes twice the processor time.
+   */
+  readonly isShared?: true
 }
 
 export interface OutboxLimits {
@@ -76,7 +81,9 @@ export class Outbox {
   /** Who waits for the link to tell of the write under way. */
   private untold: Array<() => void> = []
 
+  /** What is under way of the messages for this peer alone, by their bytes. */
   private readonly flight = new Flight()
+  private soleBytesOut = 0
 
   private readonly link: Link
   private readonly limits: OutboxLimits
@@ -195,14 +202,14 @@ export class Outbox {
 
   /** Queues a ping. Its answer will tell that all written until now has been read: see {@link Flight}. */
   offerPing(frame: Frame.Frame): void {
-    this.flight.asked(this.bytesOut)
+    this.flight.asked(this.soleBytesOut)
     this.offerControl(frame)
   }
 
   /** The last ping offered is answered, after so many milliseconds. */
   onAnswered(millis: number): void {
     const wasFull = this.isFlightFull
-    this.flight.answered(this.bytesOut, millis)
+    this.flight.answered(this.soleBytesOut, millis)
     if (wasFull) this.write()
   }
 
@@ -329,7 +336,7 @@ export class Outbox {
     }
     this.writing = true
     this.link.write(batch, this.onWritten)
-    if (this.flight.isDue(this.bytesOut)) this.onPingDue()
+    if (this.finishing === undefined && this.flight.isDue(this.soleBytesOut)) this.onPingDue()
     if (this.waiters.length > 0) this.admitWaiters()
   }
 
@@ -348,7 +355,9 @@ export class Outbox {
 
   /** Data waits for the other end to have read what is under way; not where this is all that will be written. */
   private get isFlightFull(): boolean {
-    return this.finishing === undefined && this.flight.isFull(this.bytesOut)
+    if (this.finishing !== undefined || !this.flight.isFull(this.soleBytesOut)) return false
+    const next = this.data.peek()
+    return next !== undefined && next.isShared !== true
   }
 
   private nextBatch(): ReadonlyArray<Uint8Array> {
@@ -379,6 +388,7 @@ export class Outbox {
       if (next === undefined || (bytes > 0 && bytes + next.frame.length > sliceBytes)) break
       this.data.shift()
       this.dataBytes -= next.frame.length
+      if (next.isShared !== true) this.soleBytesOut += next.frame.length
       this.framesOut++
       take(next.frame)
       if (this.rest !== undefined) this.begun = next

@@ -174,7 +174,7 @@ export const make = (
     }
     // A neighbour that does not pass messages on gets it as a direct one.
     const { ttl: _, ...direct } = envelope
-    const toRelay: Identified = { frame: relayed, id }
+    const toRelay: Identified = { frame: relayed, id, isShared: true }
     let toOthers: Identified | undefined
     const sent: Array<NodeId> = []
     const failed: Array<BroadcastReceipt["failed"][number]> = []
@@ -184,7 +184,9 @@ export const make = (
       failed.push({ peer, error: { _tag: error._tag, message: error.message } })
     }
     for (const [peer, connection] of live) {
-      const message = relays(connection) ? toRelay : (toOthers ??= { frame: encodeOwn(direct as Envelope), id })
+      const message = relays(connection)
+        ? toRelay
+        : (toOthers ??= { frame: encodeOwn(direct as Envelope), id, isShared: true })
       const { outbox } = connection
       if (!fits(connection, message.frame)) {
         refuse(peer, new NetworkError.MessageTooLarge({ type, bytes, limit: longest(connection) }))

@@ -801,6 +801,30 @@ describe("Outbox and what is under way", () => {
     assert.isFalse(outbox.isAhead)
   })
 
+  it("neither holds back what goes to many, nor counts it", async () => {
+    const { link, outbox, pings } = await filled()
+    outbox.onUnanswered()
+    await takeAll(link)
+    outbox.onAnswered(50)
+    await takeAll(link)
+    const before = { pings: pings(), written: link.written.length }
+    for (let i = 0; i < 100; i++) {
+      outbox.offer({ ...message(sliceBytes), isShared: true })
+      await takeAll(link)
+    }
+    assert.isAtMost(pings() - before.pings, 1)
+    assert.isAtLeast(link.written.length - before.written, 100 * sliceBytes)
+    // Behind those that are for this peer alone it keeps its place.
+    for (let i = 0; i < 40; i++) outbox.offer(message(sliceBytes))
+    outbox.offer({ ...message(10, "last", 8), isShared: true })
+    await takeAll(link)
+    assert.isAbove(outbox.queued, 1)
+    assert.strictEqual(link.written.indexOf(8), -1)
+    outbox.onUnanswered()
+    await takeAll(link)
+    assert.strictEqual(link.written.at(-1), 8)
+  })
+
   it("is not bounded where no more will follow", async () => {
     const { link, outbox } = await filled()
     let done = false

@@ -33,4 +33,19 @@ describe("PlainText", () => {
       { numRuns: 2000 }
     )
   })
+
+  it("does so in long texts, wherever in the memory they begin", () => {
+    const long = fc.record({ offset: fc.nat(9), from: fc.nat(2_100), length: fc.nat(5_000), at: fc.nat(5_000) })
+    fc.assert(
+      fc.property(long, ({ at, from, length, offset }) => {
+        const bytes = new Uint8Array(offset + from + length + 8).fill(0x78).subarray(offset)
+        bytes[from + at] = 0x22
+        assert.strictEqual(end(bytes, from, from + length), from + Math.min(at, length))
+      }),
+      { numRuns: 2000 }
+    )
+    for (const length of [1_020, 1_023, 1_024, 1_025, 1_028, 2_048, 65_536]) {
+      assert.strictEqual(end(new Uint8Array(length + 8).fill(0x78), 0, length), length)
+    }
+  })
 })

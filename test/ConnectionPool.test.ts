@@ -277,6 +277,19 @@ describe("dialing", () => {
       assert.strictEqual(record("n")?.nextAt, Infinity)
     })
   )
+
+  it.scoped("what failed is not tried again where the node that is there has come by itself meanwhile", () =>
+    Effect.gen(function* () {
+      const { network, node } = yield* listening()
+      const peer = yield* dialByHand(network, node, "b", addressOf("b").host)
+      peer.hello({ listen: [{ ...addressOf("b") }] })
+      yield* settle
+      assert.strictEqual((yield* Effect.flip(node.pool.dial(addressOf("b"))))._tag, "DialRefused")
+      const failed = (yield* node.events).find(({ _tag }) => _tag === "DialFailed")
+      assert.deepInclude(failed, { attempts: 1, retryIn: undefined })
+      assert.isTrue(HashMap.isEmpty(node.book.get().addresses))
+    })
+  )
 })
 
 describe("an ERROR in place of a HELLO", () => {

@@ -78,7 +78,9 @@ export const make = (state: State, admission: Admission): Effect.Effect<Dialer, 
         const avoidFor = Policy.retryDelay(backoff, error, attempts, node.random()) ?? Infinity
         book.update((before) => PeerBook.refused(before, address, avoidFor, now))
       }
-      if (isRefusal || (isOnce && record === undefined)) {
+      // Where a node has come by itself meanwhile, there is nothing to try again.
+      const isMet = record === undefined && PeerBook.isHeldByLive(book.get(), address)
+      if (isRefusal || isMet || (isOnce && record === undefined)) {
         return report({ _tag: "DialFailed", address, error, attempts: attempts + 1, retryIn: undefined })
       }
       const healing =

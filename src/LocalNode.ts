@@ -12,6 +12,7 @@ import { PCGRandom } from "effect/Utils"
 import type { Credentials } from "./Credentials.js"
 import * as Frame from "./Frame.js"
 import * as Deadlines from "./internal/Deadlines.js"
+import { lend } from "./internal/LentMemory.js"
 import { OwnTexts } from "./internal/OwnTexts.js"
 import { timestampOf } from "./internal/Timestamp.js"
 import type { Envelope, JsonObject } from "./Message.js"
@@ -62,7 +63,7 @@ export class LocalNode extends Context.Tag("synapse-p2p/LocalNode")<
     readonly encode: (envelope: Envelope) => Uint8Array
     /** The frame of a message that this node has composed. */
     readonly encodeOwn: (envelope: Envelope) => Uint8Array
-    /** The same for one link: a short one is not encoded yet. */
+    /** The same for one link: a short one is not encoded yet, and a long one may be in memory that is lent. */
     readonly frameOwn: (envelope: Envelope) => Frame.Frame
     /** The frame of a message of the protocol, for one link. */
     readonly control: (type: string, payload: JsonObject, replyTo?: string) => Uint8Array
@@ -128,8 +129,8 @@ export const make = Effect.gen(function* () {
     encode,
     encodeOwn,
     frameOwn: (envelope) => {
-      const frame = texts.of(envelope)
-      return frame.length > textBytes ? Frame.bytesOf(frame) : frame
+      const frame = texts.of(envelope, lend)
+      return frame.length > textBytes ? Frame.bytesOf(frame, lend) : frame
     },
     control: (type, payload, replyTo) =>
       encodeOwn(compose(type, payload, replyTo === undefined ? undefined : { replyTo }))

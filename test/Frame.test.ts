@@ -133,6 +133,31 @@ describe("Frame.Decoder", () => {
     )
   })
 
+  it("puts long bodies together of long and short parts, in memory of their own", () => {
+    const part = fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 4_000, max: 4_200 }), fc.constant(16_384))
+    fc.assert(
+      fc.property(fc.array(part, { minLength: 2, maxLength: 12 }), fc.nat(300), (parts, before) => {
+        const length = parts.reduce((sum, bytes) => sum + bytes, 0)
+        const body = Uint8Array.from({ length }, (_, at) => (at * 31) % 251)
+        const decoder = new Frame.Decoder(Frame.defaultLimit)
+        // The first part comes behind another frame.
+        decoder.push(concat(Frame.encode("x".repeat(before + 1)), header(length), body.subarray(0, parts[0])))
+        assert.strictEqual(pull(decoder), "x".repeat(before + 1))
+        let at = parts[0] ?? 0
+        for (const bytes of parts.slice(1)) {
+          assert.isUndefined(decoder.next())
+          decoder.push(body.subarray(at, at + bytes))
+          at += bytes
+        }
+        const whole = decoder.next()
+        assert.isTrue(whole instanceof Uint8Array && Buffer.compare(whole, body) === 0)
+        assert.isTrue(whole instanceof Uint8Array && whole.buffer.byteLength === length)
+        assert.deepStrictEqual([decoder.buffered, decoder.isMidFrame], [0, false])
+      }),
+      { numRuns: 200 }
+    )
+  })
+
   it("finds the same frames when chunks are pushed before the earlier ones are used up", () => {
     fc.assert(
       fc.property(

@@ -8,6 +8,7 @@
 import * as Frame from "../Frame.js"
 import type { Link } from "../Transport.js"
 import { Flight } from "./Flight.js"
+import { giveBack } from "./LentMemory.js"
 import { OrderedQueue } from "./OrderedQueue.js"
 import { soon } from "./soon.js"
 
@@ -20,6 +21,8 @@ export interface Outgoing {
    * what waits for each is joined once and at hand; one at a time that takes twice the processor time.
    */
   readonly isShared?: true
+  /** Nobody has the frame but the outbox that writes it: its memory may be used again. */
+  readonly isOnly?: true
 }
 
 export interface OutboxLimits {
@@ -46,6 +49,9 @@ export const cutBytes = sliceBytes + sliceBytes / 4
  * work on these. With 64 requests in flight the two ends otherwise take turns, and one of them is always idle.
  */
 const awaitedGathered = 24
+
+/** How long a sender is held back at most for an end that does not read, milliseconds. */
+const heldMillis = 1
 
 const controlLimits: OutboxLimits = { messages: 1024, bytes: 1_048_576 }
 
@@ -80,6 +86,10 @@ export class Outbox {
   private finishing: (() => void) | undefined
   /** Who waits for the link to tell of the write under way. */
   private untold: Array<() => void> = []
+  /** Who waits for the other end to have read what is under way. */
+  private heldBack: Array<() => void> = []
+  /** What is written alone, if nobody else has it. */
+  private only: Uint8Array | undefined
 
   /** What is under way of the messages for this peer alone, by their bytes. */
   private readonly flight = new Flight()
@@ -116,20 +126,43 @@ export class Outbox {
   }
 
   /**
-   * Whether a slice waits for nothing but the link telling that the one before it is taken, which it is: messages that are
-   * made before that only wait in memory instead of being written while the processor has them at hand. Or for the other
-   * end, which is behind: its word is heard when the event loop has its turn.
+   * Whether a slice waits, behind one that is being written or for the other end, which has not read what is under way. What
+   * is made before those are gone only waits in memory instead of being written while the processor has it at hand. With
+   * what goes to many only where the link is about to tell: one of them that is slow holds up nobody.
    */
   get isAhead(): boolean {
-    return this.dataBytes >= sliceBytes && (this.writing ? this.link.isTaken === true : this.isFlightFull)
+    if (this.dataBytes < sliceBytes) return false
+    if (!this.writing) return this.isFlightFull
+    return this.isAboutToTell || this.data.peek()?.isShared !== true
   }
 
-  /** Calls `goOn` once the link has told so and what waited is on its way, or could have; at once where it is not ahead. */
+  /** The write under way is taken, and the link is about to tell so. */
+  private get isAboutToTell(): boolean {
+    return this.writing && this.link.isTaken === true
+  }
+
+  /**
+   * Calls `goOn` once the link has told that it has all that it was given, where it has; else when the event loop has had a
+   * turn, in which it may tell. Where the other end has not read what is under way, once it says so or a while has passed:
+   * a slow one is waited for no longer. At once where it is not ahead.
+   */
   onTold(goOn: () => void): void {
+    const { link } = this
     if (!this.isAhead) goOn()
-    else if (this.writing) this.untold.push(goOn)
-    else if (this.link.whenIdle === undefined) soon(goOn)
-    else this.link.whenIdle(goOn)
+    else if (this.isAboutToTell) this.untold.push(goOn)
+    else if (link.whenIdle === undefined) soon(goOn)
+    else if (this.isFlightFull) this.holdBack(goOn)
+    else link.whenIdle(goOn)
+  }
+
+  private holdBack(goOn: () => void): void {
+    if (this.heldBack.push(goOn) === 1) setTimeout(this.letGo, heldMillis)
+  }
+
+  private readonly letGo = (): void => {
+    const heldBack = this.heldBack
+    this.heldBack = []
+    for (const goOn of heldBack) goOn()
   }
 
   get isParked(): boolean {
@@ -211,6 +244,7 @@ export class Outbox {
     const wasFull = this.isFlightFull
     this.flight.answered(this.soleBytesOut, millis)
     if (wasFull) this.write()
+    this.letGo()
   }
 
   /** Pings are not answered: what is under way is not bounded until one is. */
@@ -343,10 +377,15 @@ export class Outbox {
   private readonly onWritten = (cause?: unknown): void => {
     this.writing = false
     this.writes++
+    const { only } = this
+    if (only !== undefined) {
+      this.only = undefined
+      if (cause === undefined && this.link.isCopied === true) giveBack(only)
+    }
     // After a failed write the link reports its own end; nothing more can be written.
     if (cause === undefined) this.write()
     // Of a long frame all slices come first.
-    if (this.untold.length > 0 && (this.rest === undefined || !this.isAhead)) {
+    if (this.untold.length > 0 && !(this.rest !== undefined && this.isAboutToTell)) {
       const untold = this.untold
       this.untold = []
       for (const goOn of untold) goOn()
@@ -363,6 +402,7 @@ export class Outbox {
   private nextBatch(): ReadonlyArray<Uint8Array> {
     const batch = new Batch()
     let bytes = 0
+    let only: Uint8Array | undefined
     const take = (frame: Frame.Frame): void => {
       const isCut = frame.length > cutBytes
       bytes += isCut ? sliceBytes : frame.length
@@ -392,6 +432,7 @@ export class Outbox {
       this.framesOut++
       take(next.frame)
       if (this.rest !== undefined) this.begun = next
+      else if (next.isOnly === true && next.frame instanceof Uint8Array) only = next.frame
     }
     if (bytes === 0 && this.last !== undefined) {
       const frame = this.last
@@ -402,7 +443,10 @@ export class Outbox {
     }
     this.bytesOut += bytes
     if (wasFull && !this.isControlFull) this.onControlRoom()
-    return batch.finish()
+    const chunks = batch.finish()
+    // What is written together with others is put together first, and that is remembered by where it lies.
+    if (chunks.length === 1 && chunks[0] === only) this.only = only
+    return chunks
   }
 }
 

@@ -76,10 +76,10 @@ export class OwnTexts {
   private afterId = ""
 
   /** The frame of what {@link Message.encodeOwn} gives: in bytes where it holds a long string that needs no escapes. */
-  of(envelope: Envelope): Frame.Frame {
+  of(envelope: Envelope, memory?: Frame.Memory): Frame.Frame {
     const { payload } = envelope
     if (hasLongAndPlain(payload)) {
-      const frame = Frame.encodePlain(partsOf(payload, beforePayload(envelope)))
+      const frame = Frame.encodePlain(partsOf(payload, beforePayload(envelope)), memory)
       if (frame !== undefined) return frame
     }
     const json = JSON.stringify(payload)

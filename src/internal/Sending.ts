@@ -119,7 +119,7 @@ export const make = (
   ): Effect.Effect<string, NetworkError.MessageTooLarge | NetworkError.PeerNotConnected | NetworkError.SendTimeout> => {
     const frame = encodeFor(connection, envelope)
     if (Either.isLeft(frame)) return Effect.fail(frame.left)
-    const message = { frame: frame.right, id: envelope.id }
+    const message: Identified = { frame: frame.right, id: envelope.id, isOnly: true }
     if (!connection.outbox.offer(message)) return wait(connection, peer, message)
     return connection.outbox.isAhead ? Effect.as(afterTold(connection), envelope.id) : Effect.succeed(envelope.id)
   }
@@ -147,7 +147,7 @@ export const make = (
           const { connection, envelope } = composed.right
           const frame = encodeFor(connection, envelope)
           if (Either.isLeft(frame)) return fail(frame.left)
-          const message = { frame: frame.right, id: envelope.id }
+          const message: Identified = { frame: frame.right, id: envelope.id, isOnly: true }
           if (!connection.outbox.offer(message)) {
             return Effect.matchEffect(wait(connection, peer, message), {
               onFailure: fail,

@@ -4,6 +4,7 @@
  *
  * @internal
  */
+import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type * as PeerAddress from "../PeerAddress.js"
 import { closedForWriting, tellDone } from "../internal/Told.js"
@@ -29,6 +30,9 @@ const nextTurn = (): void => {
   writtenInTurn = 0
   for (const goOn of all) goOn()
 }
+
+/** The process has dealt with what it has at hand when the event loop comes to what is to be done at once. */
+export const whenIdle = (run: () => void): void => void setImmediate(run)
 
 class DuplexLink<S extends Duplex> implements Link {
   readonly remote: PeerAddress.PeerAddress
@@ -111,12 +115,17 @@ class DuplexLink<S extends Duplex> implements Link {
     stream.uncork()
   }
 
+  /** The operating system, or OpenSSL, has its own copy. */
+  get isCopied(): boolean {
+    return this.stream instanceof Socket
+  }
+
   get isTaken(): boolean {
     return this.stream.writableLength === 0
   }
 
   whenIdle(run: () => void): void {
-    setImmediate(run)
+    whenIdle(run)
   }
 
   pause(): void {

@@ -27,7 +27,7 @@ import type { Link, LinkProof, LinkReceiver } from "../Transport.js"
 import { Transport } from "../Transport.js"
 import * as Certificate from "./Certificate.js"
 import type { Addresses } from "./DuplexLink.js"
-import { fromDuplex } from "./DuplexLink.js"
+import { fromDuplex, whenIdle } from "./DuplexLink.js"
 import { HandshakeWatch, maxBytes } from "./HandshakeWatch.js"
 import * as Hellos from "./Hellos.js"
 import * as Keys from "./Keys.js"
@@ -196,6 +196,18 @@ class AcceptedLink implements Link {
     if (this.inner !== undefined) this.inner.write(chunks, done)
     else if (this.isEnded || this.isClosed || this.destroyedHere) queueMicrotask(() => this.refuse(done))
     else this.unwritten.push([chunks, done])
+  }
+
+  get isCopied(): boolean {
+    return this.inner?.isCopied === true
+  }
+
+  get isTaken(): boolean {
+    return this.inner?.isTaken === true
+  }
+
+  whenIdle(run: () => void): void {
+    whenIdle(run)
   }
 
   pause(): void {

@@ -2,8 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import * as fc from "fast-check"
 import * as Frame from "../../src/Frame.js"
 import { windowBytes } from "../../src/internal/Flight.js"
+import { lend } from "../../src/internal/LentMemory.js"
 import { cutBytes, Outbox, sliceBytes } from "../../src/internal/Outbox.js"
-import type { OutboxLimits } from "../../src/internal/Outbox.js"
+import type { Outgoing, OutboxLimits } from "../../src/internal/Outbox.js"
 import { ManualLink, takeAll, turn } from "../utils/ManualLink.js"
 
 const frame = (bytes: number, fill = 1): Uint8Array => new Uint8Array(bytes).fill(fill)
@@ -255,7 +256,7 @@ describe("Outbox writes", () => {
     assert.deepStrictEqual(fills(link), [1, 2, 3])
   })
 
-  it("is ahead while a slice waits behind one that is taken and not told of", () => {
+  it("is ahead while a slice waits behind one that is written", () => {
     const { link, outbox } = make()
     link.isTaken = true
     outbox.offer(message(sliceBytes))
@@ -265,12 +266,33 @@ describe("Outbox writes", () => {
     outbox.offer(message(1))
     assert.isTrue(outbox.isAhead)
     link.isTaken = false
-    assert.isFalse(outbox.isAhead, "the operating system has not taken it")
+    assert.isTrue(outbox.isAhead, "the operating system has not taken it")
     link.isTaken = undefined
-    assert.isFalse(outbox.isAhead, "the link does not say")
+    assert.isTrue(outbox.isAhead, "the link does not say")
     link.isTaken = true
     link.take()
     assert.isFalse(outbox.isAhead, "the next is on its way")
+  })
+
+  it("with what goes to many is ahead only where the link is about to tell", () => {
+    const { link, outbox } = make()
+    for (let i = 0; i < 3; i++) outbox.offer({ ...message(sliceBytes), isShared: true })
+    assert.isFalse(outbox.isAhead)
+    link.isTaken = true
+    assert.isTrue(outbox.isAhead)
+  })
+
+  it("who is ahead of a link that does not tell soon waits for a turn of the event loop", () => {
+    const { link, outbox } = make()
+    const idle: Array<() => void> = []
+    link.whenIdle = (run) => void idle.push(run)
+    link.isTaken = false
+    for (let i = 0; i < 2; i++) outbox.offer(message(sliceBytes))
+    let goneOn = 0
+    outbox.onTold(() => goneOn++)
+    assert.strictEqual(goneOn, 0)
+    for (const run of idle) run()
+    assert.strictEqual(goneOn, 1)
   })
 
   it("who waits for the link to tell goes on once the next write is begun, in order", () => {
@@ -319,6 +341,42 @@ describe("Outbox writes", () => {
     outbox.abandon()
     link.take(new Error("reset"))
     assert.strictEqual(told, 1)
+  })
+})
+
+describe("The memory of frames", () => {
+  const bytes = 30_000
+  const lentMessage = (more = {}) => ({ frame: lend(bytes).fill(1), id: undefined, ...more })
+  /** Whether the next frame is put where this one was, once it is written. */
+  const isUsedAgain = async (
+    given: Outgoing,
+    { cause, isCopied = true, others = 0 }: { cause?: Error; isCopied?: boolean; others?: number } = {}
+  ): Promise<boolean> => {
+    const { link, outbox } = make()
+    link.isCopied = isCopied
+    outbox.offer(given)
+    for (let i = 0; i < others; i++) outbox.offer(message(10))
+    await turn()
+    assert.isTrue(link.isWriting)
+    assert.notStrictEqual(lend(bytes).buffer, (given.frame as Uint8Array).buffer, "not before it is written")
+    link.take(cause)
+    const next = lend(bytes)
+    return next.buffer === (given.frame as Uint8Array).buffer
+  }
+
+  it("is used again where nobody else has it and the link has a copy", async () => {
+    assert.isTrue(await isUsedAgain(lentMessage({ isOnly: true })))
+  })
+
+  it("is left alone otherwise", async () => {
+    assert.isFalse(await isUsedAgain(lentMessage()), "others may have it")
+    assert.isFalse(await isUsedAgain(lentMessage({ isOnly: true }), { isCopied: false }), "the other end may have it")
+    assert.isFalse(
+      await isUsedAgain(lentMessage({ isOnly: true }), { cause: new Error("reset") }),
+      "it was not written"
+    )
+    assert.isFalse(await isUsedAgain(lentMessage({ isOnly: true }), { others: 1 }), "it was written with others")
+    assert.isFalse(await isUsedAgain({ ...message(bytes), isOnly: true }), "it is not lent")
   })
 })
 
@@ -780,21 +838,30 @@ describe("Outbox and what is under way", () => {
     assert.isAtMost(link.written.length - before, 2 * windowBytes)
   })
 
-  it("has a sender wait for a turn of the event loop, in which the answer may come, and no longer", async () => {
+  it("holds a sender back until the answer comes, or for a moment", async () => {
     const { link, outbox } = await filled()
     assert.isTrue(outbox.isAhead)
-    const idle: Array<() => void> = []
-    link.whenIdle = (run) => void idle.push(run)
+    link.whenIdle = (run) => void setImmediate(run)
     let goneOn = 0
     outbox.onTold(() => goneOn++)
-    await turn()
-    assert.strictEqual(goneOn, 0)
-    for (const run of idle) run()
-    assert.strictEqual(goneOn, 1)
-    link.whenIdle = undefined
+    await new Promise((resolve) => {
+      outbox.onTold(() => resolve(undefined))
+    })
+    assert.strictEqual(goneOn, 1, "without an answer")
+    assert.isTrue(outbox.isAhead)
     outbox.onTold(() => goneOn++)
-    await turn()
+    assert.strictEqual(goneOn, 1)
+    outbox.onAnswered(50)
     assert.strictEqual(goneOn, 2)
+  })
+
+  it("where a link does not tell of turns, holds a sender back for what runs now", async () => {
+    const { link, outbox } = await filled()
+    let goneOn = 0
+    outbox.onTold(() => goneOn++)
+    assert.strictEqual(goneOn, 0)
+    await turn()
+    assert.strictEqual(goneOn, 1)
     assert.isTrue(outbox.isAhead)
     outbox.onUnanswered()
     await takeAll(link)

@@ -16,6 +16,8 @@ export default defineConfig({
     // Needs root, and has a runner of its own.
     exclude: [...configDefaults.exclude, "test/hosts/**"],
     silent: "passed-only",
+    // Left to itself vitest leaves one processor idle, which of two is half of them.
+    maxWorkers: "100%",
     // All that is said is searched for secrets.
     globalSetup: ["test/utils/secrets/summary.ts"],
     setupFiles: ["test/utils/secrets/setup.ts"],

@@ -71,8 +71,7 @@ export interface Link {
   /**
    * Writes the arrays one after the other and calls `done` exactly once: without an argument when the operating system
    * (or the other end's buffer) has taken all of it, with the cause when it cannot any more. Never throws, and `done` is
-   * called on an ended link too. The arrays must not be changed until then, nor afterwards unless
-   * `isCopied`.
+   * called on an ended link too. The arrays must not be changed until then.
    */
   readonly write: (chunks: ReadonlyArray<Uint8Array>, done: (cause?: unknown) => void) => void
   /**
@@ -80,11 +79,6 @@ export interface Link {
    * `done` alone tells.
    */
   readonly isTaken?: boolean | undefined
-  /**
-   * Whether what is written is copied: the arrays may be written over when `done` is called, since whoever reads at the other
-   * end has others. Where it is absent, they must be left alone.
-   */
-  readonly isCopied?: boolean | undefined
   /**
    * Calls `run`, which must not throw, once the process has dealt with what it has at hand. Where it is absent, that is
    * taken to be when what runs now has let go of the thread.

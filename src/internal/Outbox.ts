@@ -88,6 +88,7 @@ export class Outbox {
   private untold: Array<() => void> = []
   /** Who waits for the other end to have read what is under way. */
   private heldBack: Array<() => void> = []
+  private holding: ReturnType<typeof setTimeout> | undefined
   /** What is written alone, if nobody else has it. */
   private only: Uint8Array | undefined
 
@@ -156,10 +157,12 @@ export class Outbox {
   }
 
   private holdBack(goOn: () => void): void {
-    if (this.heldBack.push(goOn) === 1) setTimeout(this.letGo, heldMillis)
+    if (this.heldBack.push(goOn) === 1) this.holding = setTimeout(this.letGo, heldMillis)
   }
 
   private readonly letGo = (): void => {
+    if (this.heldBack.length === 0) return
+    clearTimeout(this.holding)
     const heldBack = this.heldBack
     this.heldBack = []
     for (const goOn of heldBack) goOn()
@@ -380,7 +383,7 @@ export class Outbox {
     const { only } = this
     if (only !== undefined) {
       this.only = undefined
-      if (cause === undefined && this.link.isCopied === true) giveBack(only)
+      if (cause === undefined) giveBack(only)
     }
     // After a failed write the link reports its own end; nothing more can be written.
     if (cause === undefined) this.write()

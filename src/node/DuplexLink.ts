@@ -4,7 +4,6 @@
  *
  * @internal
  */
-import { Socket } from "node:net"
 import type { Duplex } from "node:stream"
 import type * as PeerAddress from "../PeerAddress.js"
 import { closedForWriting, tellDone } from "../internal/Told.js"
@@ -113,11 +112,6 @@ class DuplexLink<S extends Duplex> implements Link {
       else stream.write(chunk)
     })
     stream.uncork()
-  }
-
-  /** The operating system, or OpenSSL, has its own copy. */
-  get isCopied(): boolean {
-    return this.stream instanceof Socket
   }
 
   get isTaken(): boolean {

@@ -198,10 +198,6 @@ class AcceptedLink implements Link {
     else this.unwritten.push([chunks, done])
   }
 
-  get isCopied(): boolean {
-    return this.inner?.isCopied === true
-  }
-
   get isTaken(): boolean {
     return this.inner?.isTaken === true
   }

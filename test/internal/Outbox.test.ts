@@ -350,10 +350,9 @@ describe("The memory of frames", () => {
   /** Whether the next frame is put where this one was, once it is written. */
   const isUsedAgain = async (
     given: Outgoing,
-    { cause, isCopied = true, others = 0 }: { cause?: Error; isCopied?: boolean; others?: number } = {}
+    { cause, others = 0 }: { cause?: Error; others?: number } = {}
   ): Promise<boolean> => {
     const { link, outbox } = make()
-    link.isCopied = isCopied
     outbox.offer(given)
     for (let i = 0; i < others; i++) outbox.offer(message(10))
     await turn()
@@ -364,13 +363,12 @@ describe("The memory of frames", () => {
     return next.buffer === (given.frame as Uint8Array).buffer
   }
 
-  it("is used again where nobody else has it and the link has a copy", async () => {
+  it("is used again where nobody else has it", async () => {
     assert.isTrue(await isUsedAgain(lentMessage({ isOnly: true })))
   })
 
   it("is left alone otherwise", async () => {
     assert.isFalse(await isUsedAgain(lentMessage()), "others may have it")
-    assert.isFalse(await isUsedAgain(lentMessage({ isOnly: true }), { isCopied: false }), "the other end may have it")
     assert.isFalse(
       await isUsedAgain(lentMessage({ isOnly: true }), { cause: new Error("reset") }),
       "it was not written"

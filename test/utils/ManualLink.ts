@@ -9,7 +9,6 @@ export class ManualLink implements Link {
   readonly writes: Array<Uint8Array> = []
   /** Whether the operating system has what was written, though it is not told yet. */
   isTaken: boolean | undefined
-  isCopied: boolean | undefined
   whenIdle: ((run: () => void) => void) | undefined
   paused = false
   ended = false

@@ -9,7 +9,7 @@ import { uninitialized } from "./Uninitialized.js"
 
 /** Of one length are all that need up to so much less. */
 const stepBytes = 8192
-/** Shorter and longer frames have memory of their own: those are cheap, and these are written in parts. */
+/** Shorter and longer frames have memory of their own: those are cheap, and these are cut (`cutBytes` of Outbox). */
 const leastBytes = 16_384
 const mostBytes = 81_920
 /** What is kept for frames to come, of all lengths. */

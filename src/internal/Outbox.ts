@@ -50,6 +50,10 @@ export const cutBytes = sliceBytes + sliceBytes / 4
  */
 const awaitedGathered = 24
 
+/** Whether the message takes long enough to make for its sender to wait for a turn of the event loop. */
+const isLong = (message: Outgoing | undefined): boolean =>
+  message !== undefined && message.isShared !== true && message.frame.length >= sliceBytes / 4
+
 /** How long a sender is held back at most for an end that does not read, milliseconds. */
 const heldMillis = 1
 
@@ -128,13 +132,14 @@ export class Outbox {
 
   /**
    * Whether a slice waits, behind one that is being written or for the other end, which has not read what is under way. What
-   * is made before those are gone only waits in memory instead of being written while the processor has it at hand. With
-   * what goes to many only where the link is about to tell: one of them that is slow holds up nobody.
+   * is made before those are gone only waits in memory instead of being written while the processor has it at hand. Where the
+   * link does not tell soon, only with long messages for this peer alone: a turn for each short one would cost more than it
+   * does, and of many peers one that is slow holds up nobody.
    */
   get isAhead(): boolean {
     if (this.dataBytes < sliceBytes) return false
     if (!this.writing) return this.isFlightFull
-    return this.isAboutToTell || this.data.peek()?.isShared !== true
+    return this.isAboutToTell || isLong(this.data.peek())
   }
 
   /** The write under way is taken, and the link is about to tell so. */

@@ -274,12 +274,18 @@ describe("Outbox writes", () => {
     assert.isFalse(outbox.isAhead, "the next is on its way")
   })
 
-  it("with what goes to many is ahead only where the link is about to tell", () => {
-    const { link, outbox } = make()
-    for (let i = 0; i < 3; i++) outbox.offer({ ...message(sliceBytes), isShared: true })
-    assert.isFalse(outbox.isAhead)
-    link.isTaken = true
-    assert.isTrue(outbox.isAhead)
+  it("with what goes to many, or is short, is ahead only where the link is about to tell", () => {
+    const many = make()
+    for (let i = 0; i < 3; i++) many.outbox.offer({ ...message(sliceBytes), isShared: true })
+    const short = make()
+    for (let i = 0; i < 100; i++) short.outbox.offer(message(1_000))
+    short.outbox.offer(message(sliceBytes))
+    for (let i = 0; i < 100; i++) short.outbox.offer(message(1_000))
+    for (const { link, outbox } of [many, short]) {
+      assert.isFalse(outbox.isAhead)
+      link.isTaken = true
+      assert.isTrue(outbox.isAhead)
+    }
   })
 
   it("who is ahead of a link that does not tell soon waits for a turn of the event loop", () => {

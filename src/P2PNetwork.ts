@@ -88,8 +88,9 @@ export class P2PNetwork extends Context.Tag("synapse-p2p/P2PNetwork")<
     /**
      * Succeeds with the message's id when it is handed to the connection; waits while the queue is full, up to
      * `sendTimeout`, and now and then for what was written before to be told of, so that who sends without end leaves the
-     * event loop its turns; a millisecond at most where the peer has not read what is on its way. Delivery is in order and at most once. With `relay`, to a peer that is not connected it goes
-     * over others, and success means that one of them at least has been handed it.
+     * event loop its turns; a millisecond at most where the peer has not read what is on its way. Delivery is in order and at
+     * most once. With `relay`, to a peer that is not connected it goes over others, and success means that one of them at least
+     * has been handed it.
      */
     readonly sendMessage: <A, I>(
       peer: string,
